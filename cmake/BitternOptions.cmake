@@ -1,0 +1,26 @@
+# Language level, warnings and sanitizers, one interface target that every room links.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+endif()
+find_program(BITTERN_CCACHE ccache)
+if(BITTERN_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${BITTERN_CCACHE})
+  set(CMAKE_C_COMPILER_LAUNCHER ${BITTERN_CCACHE})
+endif()
+
+add_library(bittern_options INTERFACE)
+# No FMA contraction anywhere: every float result is defined bit for bit.
+target_compile_options(bittern_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Werror -ffp-contract=off)
+target_include_directories(bittern_options INTERFACE ${CMAKE_SOURCE_DIR})
+target_compile_definitions(bittern_options INTERFACE BITTERN_VERSION="${PROJECT_VERSION}")
+if(BITTERN_SANITIZE)
+  target_compile_options(bittern_options INTERFACE -fsanitize=${BITTERN_SANITIZE} -fno-omit-frame-pointer
+                         -fno-sanitize-recover=all)
+  target_link_options(bittern_options INTERFACE -fsanitize=${BITTERN_SANITIZE})
+endif()

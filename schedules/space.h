@@ -1,0 +1,37 @@
+// The space of schedules for a kernel: which templates apply on a target, the values their parameters may take, and
+// why a point is illegal. The tuner enumerates it without knowing what any parameter means.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "compiler/ir.h"
+#include "schedules/schedule.h"
+#include "schedules/target.h"
+
+namespace bittern::schedules {
+
+struct Point {
+  Schedule schedule;
+  double prior = 0;         // predicted time relative to the roof; smaller is tried sooner
+  std::string illegal;      // reason, empty when the point is legal
+};
+
+// Every point of every template that applies to (spec, sizes, target), legal or not, best prior first.
+// `layouts` restricts ternary kernels to those layouts when not empty. `sizes` fixes every size parameter.
+std::vector<Point> enumerate(const compiler::KernelSpec &spec, const compiler::Sizes &sizes, const Target &target,
+                             const std::vector<std::string> &layouts = {});
+
+// The shipped default for a shape class: takes any sizes (nothing fixed) with M in [m_min, m_max].
+struct Default {
+  Schedule schedule;
+  int64_t m_min, m_max;
+};
+std::vector<Default> defaults(const compiler::KernelSpec &spec, const Target &target);
+
+// Checks a schedule against the spec: known template, parameter domains, layout, accumulator bounds proven.
+// Returns the reason it is illegal, or nothing.
+std::optional<std::string> illegal(const compiler::KernelSpec &spec, const compiler::Sizes &sizes,
+                                   const Schedule &schedule, const Target &target);
+
+}  // namespace bittern::schedules
