@@ -8,6 +8,9 @@ set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 if(NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
 endif()
+# Sanitize: optimised enough to run the tests, with line numbers, assertions on and a short compile.
+set(CMAKE_CXX_FLAGS_SANITIZE "-O1 -gline-tables-only" CACHE STRING "Flags of the Sanitize build type")
+set(CMAKE_C_FLAGS_SANITIZE "-O1 -gline-tables-only" CACHE STRING "Flags of the Sanitize build type")
 find_program(BITTERN_CCACHE ccache)
 if(BITTERN_CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${BITTERN_CCACHE})
@@ -23,4 +26,8 @@ if(BITTERN_SANITIZE)
   target_compile_options(bittern_options INTERFACE -fsanitize=${BITTERN_SANITIZE} -fno-omit-frame-pointer
                          -fno-sanitize-recover=all)
   target_link_options(bittern_options INTERFACE -fsanitize=${BITTERN_SANITIZE})
+endif()
+if(BITTERN_FUZZ)
+  # Coverage counters in every room, so that the fuzzers see which branches an input reached.
+  target_compile_options(bittern_options INTERFACE -fsanitize=fuzzer-no-link)
 endif()
