@@ -1,0 +1,72 @@
+// What the machine says of itself must be consistent, and the cache folder must follow its documented order.
+#include "runtime/machine/machine.h"
+
+#include <doctest/doctest.h>
+#include <stdlib.h>
+
+#include "runtime/abi/kernel_abi.h"
+#include "runtime/memory/huge_buffer.h"
+
+using namespace bittern::runtime;
+
+TEST_CASE("instruction sets are nested") {
+  const uint32_t isa = machine_isa();
+  if (isa & BT_ISA_AVX512) CHECK((isa & BT_ISA_AVX2));
+  if (isa & BT_ISA_AVX512VNNI) CHECK((isa & BT_ISA_AVX512));
+  if (isa & BT_ISA_AVX2) CHECK((isa & BT_ISA_SSE41));
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  CHECK(((isa & BT_ISA_AVX2) != 0) == (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")));
+  CHECK(((isa & BT_ISA_AVX512) != 0) == (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")));
+#endif
+}
+
+TEST_CASE("the fingerprint's id depends on everything but the brand") {
+  const Fingerprint here = machine_fingerprint();
+  CHECK(here.id().size() == 16);
+  CHECK(here.id().find_first_not_of("0123456789abcdef") == std::string::npos);
+  Fingerprint other = here;
+  other.brand += "x";
+  CHECK(other.id() == here.id());
+  for (int field = 0; field < 6; ++field) {
+    other = here;
+    if (field == 0) other.vendor += "x";
+    if (field == 1) ++other.family;
+    if (field == 2) ++other.model;
+    if (field == 3) ++other.stepping;
+    if (field == 4) other.isa ^= BT_ISA_AVXVNNI;
+    if (field == 5) other.generator += "x";
+    CHECK(other.id() != here.id());
+  }
+}
+
+TEST_CASE("cores and caches have sane values") {
+  CHECK(machine_cores() >= 1);
+  CHECK(machine_physical_cores() >= 1);
+  CHECK(machine_physical_cores() <= machine_cores());
+  CHECK(last_level_cache_bytes() >= 1 << 18);
+}
+
+TEST_CASE("the cache folder follows BITTERN_CACHE, then XDG_CACHE_HOME, then HOME") {
+  setenv("HOME", "/home/x", 1);
+  setenv("XDG_CACHE_HOME", "/xdg", 1);
+  setenv("BITTERN_CACHE", "/own", 1);
+  CHECK(cache_folder() == "/own");
+  unsetenv("BITTERN_CACHE");
+  CHECK(cache_folder() == "/xdg/bittern");
+  unsetenv("XDG_CACHE_HOME");
+  CHECK(cache_folder() == "/home/x/.cache/bittern");
+}
+
+TEST_CASE("huge buffers are zero, aligned and movable") {
+  HugeBuffer a(5 << 20, "test");
+  CHECK(reinterpret_cast<uintptr_t>(a.data()) % (2 << 20) == 0);
+  CHECK(a.data()[(5 << 20) - 1] == 0);
+  a.data()[0] = 7;
+  HugeBuffer b(std::move(a));
+  CHECK(b.data()[0] == 7);
+  CHECK(b.size() == 5 << 20);
+  HugeBuffer small(100, "test");
+  CHECK(small.size() == 100);
+  CHECK_THROWS(HugeBuffer(int64_t{1} << 60, "test"));
+}

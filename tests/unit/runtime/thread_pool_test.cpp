@@ -1,0 +1,106 @@
+// The pool's promises: every task once, the same partition every time, exceptions come back, sleeping threads wake, and
+// more threads than cores still finish in reasonable time. Also run under ThreadSanitizer.
+#include <doctest/doctest.h>
+#include <sys/resource.h>
+
+#include <chrono>
+#include <numeric>
+#include <thread>
+#include <vector>
+
+#include "runtime/error.h"
+#include "runtime/threads/pool.h"
+
+using namespace bittern::runtime;
+
+TEST_CASE("every task runs exactly once, on a fixed thread") {
+  for (int threads : {1, 2, 3, 7}) {
+    ThreadPool pool(threads);
+    for (int64_t tasks : {0, 1, 2, 5, 64, 1000}) {
+      std::vector<int> first(static_cast<size_t>(tasks), -1);
+      for (int repeat = 0; repeat < 3; ++repeat) {
+        std::vector<int> who(static_cast<size_t>(tasks), -1);
+        pool.parallel(tasks, [&](int64_t index, int thread) {
+          CHECK(who[static_cast<size_t>(index)] == -1);
+          who[static_cast<size_t>(index)] = thread;
+        });
+        for (size_t i = 0; i < who.size(); ++i) {
+          CHECK(who[i] >= 0);
+          CHECK(who[i] < threads);
+          if (i > 0) CHECK(who[i] >= who[i - 1]);
+        }
+        if (repeat == 0) first = who;
+        CHECK(who == first);
+      }
+    }
+  }
+}
+
+TEST_CASE("ten thousand forks add up") {
+  ThreadPool pool(2);
+  std::vector<int64_t> sums(2 * 16);
+  for (int i = 0; i < 10000; ++i) pool.run([&](int thread) { sums[static_cast<size_t>(thread) * 16] += i; });
+  CHECK(sums[0] == 10000 * 9999 / 2);
+  CHECK(sums[16] == sums[0]);
+}
+
+TEST_CASE("an exception reaches the caller and the pool still works") {
+  ThreadPool pool(3);
+  CHECK_THROWS_WITH_AS(pool.parallel(30,
+                                     [](int64_t i, int) {
+                                       if (i == 29) throw Error("task 29");
+                                     }),
+                       "task 29", Error);
+  int64_t done = 0;
+  pool.ranges(1, [&](int64_t, int64_t, int) { ++done; });
+  CHECK(done == 1);
+}
+
+TEST_CASE("thread counts out of range are refused") {
+  CHECK_THROWS_AS(ThreadPool(0), Error);
+  CHECK_THROWS_AS(ThreadPool(-2), Error);
+  CHECK_THROWS_AS(ThreadPool(100000), Error);
+}
+
+TEST_CASE("idle threads sleep and wake again") {
+  ThreadPool pool(3);
+  const auto cpu = [] {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    return static_cast<double>(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+           1e-6 * static_cast<double>(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+  };
+  std::atomic<int> runs{0};
+  pool.run([&](int) { ++runs; });
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  const double before = cpu();
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  CHECK(cpu() - before < 0.05);
+  pool.run([&](int) { ++runs; });
+  CHECK(runs == 6);
+  // A caller that waits long for a worker sleeps, too, and is woken.
+  pool.run([&](int thread) {
+    if (thread == 2) std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    ++runs;
+  });
+  CHECK(runs == 9);
+}
+
+TEST_CASE("more threads than cores do not stall") {
+  ThreadPool pool(static_cast<int>(std::thread::hardware_concurrency()) * 2 + 1);
+  const auto start = std::chrono::steady_clock::now();
+  std::atomic<int64_t> total{0};
+  for (int i = 0; i < 200; ++i) pool.run([&](int) { total.fetch_add(1, std::memory_order_relaxed); });
+  CHECK(total == 200 * pool.threads());
+  CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(20));
+}
+
+TEST_CASE("pinning keeps results") {
+  // In a thread of its own: pinning narrows the caller's affinity.
+  std::thread([] {
+    ThreadPool pool(2, true);
+    std::atomic<int> runs{0};
+    pool.run([&](int) { ++runs; });
+    CHECK(runs == 2);
+  }).join();
+}
