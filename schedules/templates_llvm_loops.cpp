@@ -32,7 +32,7 @@ bool has_sum(const KernelSpec &spec) {
 
 bool x86(const Target &target) { return target.llvm_triple.starts_with("x86_64"); }
 
-std::vector<Param> params(const KernelSpec &spec, const Target &) {
+std::vector<Param> loops_params(const KernelSpec &spec, const Target &) {
   std::vector<Param> all;
   if (has_sum(spec)) {
     all.push_back({"rows", {1, 2, 4, 8}, 4, "results along the innermost index whose sums advance together"});
@@ -49,11 +49,11 @@ std::vector<Param> params(const KernelSpec &spec, const Target &) {
 }
 
 // Ternary operands are read one trit at a time here; any layout will do, so the plainest of each family is offered.
-std::vector<std::string> layouts(const KernelSpec &spec, const Target &) {
+std::vector<std::string> loops_layouts(const KernelSpec &spec, const Target &) {
   return has_ternary(spec) ? std::vector<std::string>{"i2r1", "i2r2", "i2r4", "i2r8"} : std::vector<std::string>{};
 }
 
-std::optional<std::string> illegal(const KernelSpec &, const Sizes &, const Schedule &schedule, const Target &) {
+std::optional<std::string> illegal_block(const KernelSpec &, const Sizes &, const Schedule &schedule, const Target &) {
   if (schedule.get("rows", 4) * schedule.get("tokens", 1) > 8)
     return fmt::format("rows={} times tokens={} sums of 16 partials do not fit the registers", schedule.get("rows", 4),
                        schedule.get("tokens", 1));
@@ -88,8 +88,8 @@ std::vector<Default> loops_defaults(const KernelSpec &spec, const Target &target
 
 std::vector<Template> llvm_loops_templates() {
   return {{"llvm", "loops", "any kernel: loops over its definitions, vectorised along rows or sums",
-           [](const KernelSpec &, const Target &target) { return x86(target); }, params, layouts, illegal, prior,
-           loops_defaults}};
+           [](const KernelSpec &, const Target &target) { return x86(target); }, loops_params, loops_layouts,
+           illegal_block, prior, loops_defaults}};
 }
 
 }  // namespace bittern::schedules
