@@ -1,12 +1,9 @@
 #include "runtime/bench/roof.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstring>
-#include <new>
 
 #include "runtime/machine/machine.h"
 
@@ -18,7 +15,7 @@ namespace bittern::runtime {
 namespace {
 
 constexpr size_t kLine = 64;
-constexpr size_t kHugePage = size_t{2} << 20;
+constexpr int64_t kHugePage = int64_t{2} << 20;
 
 double seconds_now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -94,11 +91,13 @@ bool has_avx2() {
 // Ten independent sums, so that latency does not bound it; 30 pairs an iteration.
 #define BT_PAIR_AVX2(m, c) \
   "vpmaddubsw %%ymm15, %%ymm14, %%ymm" #m "\n\tvpaddw %%ymm" #m ", %%ymm" #c ", %%ymm" #c "\n\t"
-#define BT_PAIRS_AVX2                                                                                                 \
-  BT_PAIR_AVX2(0, 4)                                                                                                  \
-  BT_PAIR_AVX2(1, 5)                                                                                                  \
-  BT_PAIR_AVX2(2, 6) BT_PAIR_AVX2(3, 7) BT_PAIR_AVX2(0, 8) BT_PAIR_AVX2(1, 9) BT_PAIR_AVX2(2, 10) BT_PAIR_AVX2(3, 11) \
-      BT_PAIR_AVX2(0, 12) BT_PAIR_AVX2(1, 13)
+#define BT_PAIRS_AVX2                                                                               \
+  BT_PAIR_AVX2(0, 4)                                                                                \
+  BT_PAIR_AVX2(1, 5)                                                                                \
+  BT_PAIR_AVX2(2, 6)                                                                                \
+  BT_PAIR_AVX2(3, 7)                                                                                \
+  BT_PAIR_AVX2(0, 8) BT_PAIR_AVX2(1, 9) BT_PAIR_AVX2(2, 10) BT_PAIR_AVX2(3, 11) BT_PAIR_AVX2(0, 12) \
+      BT_PAIR_AVX2(1, 13)
 void multiply_avx2(int64_t iterations) {
   for (int64_t i = 0; i < iterations; ++i) {
     asm volatile(BT_PAIRS_AVX2 BT_PAIRS_AVX2 BT_PAIRS_AVX2 ::
@@ -110,11 +109,13 @@ void multiply_avx2(int64_t iterations) {
 // Baseline x86-64 has no byte multiply-add: pmaddwd on widened bytes, 8 products a vector.
 #define BT_PAIR_SSE2(m, c) \
   "movdqa %%xmm14, %%xmm" #m "\n\tpmaddwd %%xmm15, %%xmm" #m "\n\tpaddd %%xmm" #m ", %%xmm" #c "\n\t"
-#define BT_PAIRS_SSE2                                                                                                 \
-  BT_PAIR_SSE2(0, 4)                                                                                                  \
-  BT_PAIR_SSE2(1, 5)                                                                                                  \
-  BT_PAIR_SSE2(2, 6) BT_PAIR_SSE2(3, 7) BT_PAIR_SSE2(0, 8) BT_PAIR_SSE2(1, 9) BT_PAIR_SSE2(2, 10) BT_PAIR_SSE2(3, 11) \
-      BT_PAIR_SSE2(0, 12) BT_PAIR_SSE2(1, 13)
+#define BT_PAIRS_SSE2                                                                               \
+  BT_PAIR_SSE2(0, 4)                                                                                \
+  BT_PAIR_SSE2(1, 5)                                                                                \
+  BT_PAIR_SSE2(2, 6)                                                                                \
+  BT_PAIR_SSE2(3, 7)                                                                                \
+  BT_PAIR_SSE2(0, 8) BT_PAIR_SSE2(1, 9) BT_PAIR_SSE2(2, 10) BT_PAIR_SSE2(3, 11) BT_PAIR_SSE2(0, 12) \
+      BT_PAIR_SSE2(1, 13)
 void multiply_sse2(int64_t iterations) {
   for (int64_t i = 0; i < iterations; ++i) {
     asm volatile(BT_PAIRS_SSE2 BT_PAIRS_SSE2 BT_PAIRS_SSE2 ::
@@ -168,9 +169,8 @@ double multiply(int64_t iterations) {
 #endif
 }
 
-size_t default_buffer_bytes() {
-  const size_t wanted = static_cast<size_t>(last_level_cache_bytes()) * 16;
-  return std::clamp(wanted, size_t{512} << 20, size_t{1} << 30);
+int64_t default_buffer_bytes() {
+  return std::clamp(last_level_cache_bytes() * 16, int64_t{512} << 20, int64_t{1} << 30);
 }
 
 }  // namespace
@@ -183,25 +183,14 @@ double median(std::vector<double> samples) {
   return (samples[middle] + *std::max_element(samples.begin(), samples.begin() + middle)) / 2;
 }
 
-RoofBuffer::RoofBuffer(int threads, const ParallelRun &run, size_t bytes)
-    : bytes_((bytes + kHugePage - 1) / kHugePage * kHugePage) {
-  void *p = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (p == MAP_FAILED) throw std::bad_alloc();
-  madvise(p, bytes_, MADV_HUGEPAGE);  // refused on systems without them: then the pages are small, no harm
-  data_ = static_cast<uint8_t *>(p);
-  const size_t pages = bytes_ / kHugePage;
-  run([&](int t) {
-    for (size_t page = t; page < pages; page += threads) std::memset(data_ + page * kHugePage, 0x55, kHugePage);
+Roof::Roof(ThreadPool &pool, int64_t buffer_bytes)
+    : pool_(pool),
+      buffer_(buffer_bytes != 0 ? buffer_bytes : default_buffer_bytes(), "the buffer that bandwidth is measured on"),
+      slice_bytes_(std::min(buffer_.size(), int64_t{48} << 20) / threads() / 4096 * 4096 * threads()) {
+  // Touched before it is read: pages that nothing was written to would all be the one zero page.
+  pool_.parallel((buffer_.size() + kHugePage - 1) / kHugePage, [&](int64_t page, int) {
+    std::memset(buffer_.data() + page * kHugePage, 0x55, std::min(kHugePage, buffer_.size() - page * kHugePage));
   });
-}
-
-RoofBuffer::~RoofBuffer() { munmap(data_, bytes_); }
-
-Roof::Roof(int threads, ParallelRun run, size_t buffer_bytes)
-    : threads_(threads),
-      run_(std::move(run)),
-      buffer_(threads, run_, buffer_bytes != 0 ? buffer_bytes : default_buffer_bytes()),
-      slice_bytes_(std::min(buffer_.size(), size_t{48} << 20) / threads / 4096 * 4096 * threads) {
   std::array<std::vector<double>, kReadVariants.size()> trials;
   for (int round = 0; round < 5; ++round) {
     for (size_t v = 0; v < kReadVariants.size(); ++v) trials[v].push_back(timed_read(v));
@@ -220,9 +209,9 @@ double Roof::timed_read(size_t variant) {
   if (next_ + slice_bytes_ > buffer_.size()) next_ = 0;
   const uint8_t *base = buffer_.data() + next_;
   next_ += slice_bytes_;
-  const size_t share = slice_bytes_ / threads_;
+  const int64_t share = slice_bytes_ / threads();
   const double start = seconds_now();
-  run_([&](int t) {
+  pool_.run([&](int t) {
     const uint64_t sum = read_slice(base + t * share, share, kReadVariants[variant]);
     asm volatile("" ::"r"(sum));
   });
@@ -238,11 +227,11 @@ double Roof::sample_multiply() {
   constexpr int64_t kIterations = 40000;  // about 0.3 ms of AVX2
   double per_iteration = 0;
   const double start = seconds_now();
-  run_([&](int t) {
+  pool_.run([&](int t) {
     const double ops = multiply(kIterations);
     if (t == 0) per_iteration = ops;
   });
-  multiply_.push_back(per_iteration * kIterations * threads_ / (seconds_now() - start) / 1e9);
+  multiply_.push_back(per_iteration * kIterations * threads() / (seconds_now() - start) / 1e9);
   return multiply_.back();
 }
 

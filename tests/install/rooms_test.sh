@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# The rooms of the house: who may include whom. `runtime` knows nothing of the compiler, `runtime/abi` is plain C that
+# includes only the C library, arrows point one way, and the programs in tools/ stay thin.
+set -euo pipefail
+cd "$1"
+bad=0
+complain() {
+  echo "$1" >&2
+  bad=1
+}
+
+# room: rooms it may include from (a prefix each).
+rules='compiler: compiler/
+schedules: schedules/ compiler/ runtime/abi/
+codegen: codegen/ schedules/ compiler/ runtime/abi/
+tuning_db: tuning_db/ codegen/ schedules/ compiler/ runtime/
+runtime: runtime/'
+
+checked=0
+while IFS=: read -r room allowed; do
+  while IFS=: read -r file line include; do
+    header=$(sed -E 's/.*#include "([^"]+)".*/\1/' <<<"$include")
+    ok=0
+    for prefix in $allowed; do [[ $header == "$prefix"* ]] && ok=1; done
+    checked=$((checked + 1))
+    [ $ok = 1 ] || complain "$file:$line: room '$room' includes \"$header\"; it may include only:$allowed"
+  done < <(grep -rnE '^ *# *include "' --include='*.h' --include='*.cpp' --include='*.c' "$room" || true)
+done <<<"$rules"
+[ "$checked" -gt 100 ] || complain "only $checked includes were found: is this the source tree?"
+
+# The ABI is raw C: anything may include it, it includes nothing but <stdint.h>.
+others=$(grep -hE '^ *# *include' runtime/abi/*.h | grep -v '<stdint.h>' || true)
+[ -z "$others" ] || complain "runtime/abi includes more than <stdint.h>: $others"
+
+# LLVM's and Halide's headers stay in codegen, and never meet in one translation unit.
+leaks=$(grep -rlE '# *include [<"](llvm/|lld/|Halide|HalideRuntime)' --include='*.h' --include='*.cpp' \
+  compiler schedules tuning_db runtime tools || true)
+[ -z "$leaks" ] || complain "LLVM or Halide headers outside codegen: $leaks"
+for file in $(grep -rlE '# *include [<"]Halide' codegen || true); do
+  ! grep -qE '# *include [<"]llvm/' "$file" || complain "$file includes both Halide's and LLVM's headers"
+done
+
+# A program is a thin main over the libraries.
+for file in tools/*.cpp; do
+  lines=$(wc -l <"$file")
+  [ "$lines" -le 450 ] || complain "$file has $lines lines: move what it does into a room"
+done
+[ $bad = 0 ] && echo "$checked includes keep to their rooms"
+exit $bad
