@@ -1,0 +1,28 @@
+// The registry of code generators: one row a backend.
+#include "codegen/backend.h"
+
+#include <fmt/format.h>
+
+#include "codegen/halide/halide_backend.h"
+#include "codegen/llvm/llvm_backend.h"
+#include "compiler/error.h"
+
+namespace bittern::codegen {
+
+const std::vector<const Backend *> &backends() {
+  static const std::vector<const Backend *> table = {&llvm_backend(), &halide_backend()};
+  return table;
+}
+
+const Backend &find_backend(const std::string &name) {
+  std::string known;
+  for (const Backend *backend : backends()) {
+    if (name == backend->name()) return *backend;
+    known += (known.empty() ? "" : ", ") + std::string(backend->name());
+  }
+  throw Error(fmt::format("unknown backend \"{}\"; known: {}", name, known));
+}
+
+Compiled compile(const Request &request) { return find_backend(request.schedule.backend).compile(request); }
+
+}  // namespace bittern::codegen

@@ -1,0 +1,56 @@
+// Request to object code by LLVM IR: builds the kernel's function, lets the template's emitter fill it, optimises and
+// emits it.
+#include "codegen/llvm/llvm_backend.h"
+
+#include <fmt/format.h>
+#include <llvm/IR/LLVMContext.h>
+#include <llvm/Target/TargetMachine.h>
+#include <llvm/Transforms/Utils/Cloning.h>
+
+#include "codegen/descriptor.h"
+#include "codegen/llvm/object.h"
+#include "codegen/llvm/templates.h"
+#include "compiler/error.h"
+
+namespace bittern::codegen {
+namespace {
+
+const TemplateEmitter &find_emitter(const std::string &name) {
+  std::string known;
+  for (const TemplateEmitter &row : template_emitters()) {
+    if (name == row.name) return row;
+    known += (known.empty() ? "" : ", ") + std::string(row.name);
+  }
+  throw Error(fmt::format("backend llvm has no template \"{}\"; known: {}", name, known));
+}
+
+class LlvmBackend final : public Backend {
+ public:
+  const char *name() const override { return "llvm"; }
+
+  Compiled compile(const Request &request) const override {
+    const TemplateEmitter &emitter = find_emitter(request.schedule.template_name);
+    Compiled compiled;
+    compiled.descriptor = describe(request);
+    llvm::LLVMContext context;
+    const std::unique_ptr<llvm::TargetMachine> machine = target_machine(request.target);
+    const std::unique_ptr<llvm::Module> module = make_module(context, request.symbol, *machine);
+    KernelBuilder builder(request, *module, compiled.descriptor);
+    emitter.emit(builder);
+    builder.b.CreateRetVoid();
+    optimize(*module, *machine, builder.passes);
+    if (request.want_assembly) compiled.assembly = emit_assembly(*llvm::CloneModule(*module), *machine);
+    compiled.objects.push_back(emit_object(*module, *machine));
+    check_undefined(compiled.objects.back(), {});
+    return compiled;
+  }
+};
+
+}  // namespace
+
+const Backend &llvm_backend() {
+  static const LlvmBackend backend;
+  return backend;
+}
+
+}  // namespace bittern::codegen
