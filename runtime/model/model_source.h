@@ -38,7 +38,8 @@ enum class Vector { InputNorm, PostAttentionNorm, AttentionSubNorm, FfnSubNorm, 
 struct TernaryMatrix {
   int64_t rows = 0, cols = 0;
   float scale = 0;
-  // Writes trits of rows [row0, row0 + count) to out, row_stride apart. Thread-safe.
+  // Writes trits of rows [row0, row0 + count) to out, row_stride apart. Thread-safe; throws Error for a value that is
+  // not a trit. Valid as long as the source.
   std::function<void(int64_t row0, int64_t count, int8_t *out, int64_t row_stride)> decode;
 };
 
@@ -54,6 +55,7 @@ class ModelSource {
  public:
   virtual ~ModelSource() = default;
   virtual const ModelConfig &config() const = 0;
+  // For float masters this reads the whole matrix (its scale is their mean). Thread-safe.
   virtual TernaryMatrix linear(int64_t layer, Linear which) const = 0;
   virtual std::vector<float> vector(int64_t layer, Vector which) const = 0;  // layer ignored for FinalNorm
   virtual FloatMatrix embedding() const = 0;
