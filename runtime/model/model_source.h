@@ -49,6 +49,8 @@ struct FloatMatrix {
   DType dtype = DType::BF16;
   const uint8_t *data = nullptr;  // row-major, possibly unaligned; null when `fill` makes the rows instead
   std::function<void(int64_t row0, int64_t count, void *out)> fill;  // writes rows in `dtype`; always set; thread-safe
+  // Drops the source's pages of these rows once they were copied; empty when there is nothing to drop. Thread-safe.
+  std::function<void(int64_t row0, int64_t count)> release;
 };
 
 class ModelSource {

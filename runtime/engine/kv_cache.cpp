@@ -1,0 +1,46 @@
+// See kv_cache.h.
+#include "runtime/engine/kv_cache.h"
+
+#include <string>
+
+#include "runtime/error.h"
+
+namespace bittern::runtime {
+
+KvCache::KvCache(int64_t layers, int64_t kv_heads, int64_t head_dim, int64_t pages, KvType type)
+    : kv_heads_(kv_heads),
+      head_dim_(head_dim),
+      pages_(pages),
+      element_bytes_(type == KvType::F16 ? 2 : 4),
+      layer_bytes_(pages * kv_heads * kPage * head_dim * element_bytes_),
+      buffer_(2 * layers * layer_bytes_, "the KV cache") {
+  free_.reserve(static_cast<size_t>(pages));
+  for (int64_t page = pages - 1; page >= 0; --page) free_.push_back(static_cast<int32_t>(page));
+}
+
+int32_t KvCache::take() {
+  if (free_.empty()) throw Error("the KV cache is full: all " + std::to_string(pages_) + " pages are taken");
+  const int32_t page = free_.back();
+  free_.pop_back();
+  return page;
+}
+
+void KvCache::give_back(int32_t page) { free_.push_back(page); }
+
+Sequence::Sequence(KvCache &cache, int64_t capacity)
+    : cache_(cache), capacity_(capacity), pages_(static_cast<size_t>(KvCache::pages_for(capacity))) {}
+
+void Sequence::reserve(int64_t count) {
+  if (count > capacity_ - length_)
+    throw Error("the context is full: " + std::to_string(length_) + " tokens and " + std::to_string(count) +
+                " more do not fit in " + std::to_string(capacity_));
+  for (const int64_t needed = KvCache::pages_for(length_ + count); used_ < needed; ++used_)
+    pages_[static_cast<size_t>(used_)] = cache_.take();
+}
+
+void Sequence::clear() {
+  while (used_ > 0) cache_.give_back(pages_[static_cast<size_t>(--used_)]);
+  length_ = 0;
+}
+
+}  // namespace bittern::runtime

@@ -1,0 +1,46 @@
+// The kernels a transformer needs, as one table: the name of the kernel text, its hash, and what its arguments are.
+// A pack's kernel is used only when its spec hash equals the table's, so a pack made from another text is never called
+// with arguments it does not expect.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace bittern::runtime {
+
+enum class Role {
+  W2A8,
+  RmsNormQuant,
+  RmsNorm,
+  AbsmaxQuant,
+  Rope,
+  RopeF16,
+  KvStore,
+  KvStoreF16,
+  Attention,
+  AttentionF16,
+  FfnRelu2,
+  FfnSilu,
+  FfnGeluTanh,
+  HeadBf16,
+  HeadF32,
+  HeadInt8,
+  EmbedBf16,
+  EmbedF32,
+  ResidualAdd,
+  Count
+};
+
+struct RoleInfo {
+  Role role;
+  std::string spec;                // kernel name in its text
+  std::string spec_hash;           // SHA-256 (hex) of the canonical text, from spec_hashes.inc
+  std::vector<std::string> sizes;  // size parameters in ABI order; the first is M, the number of tokens
+  int tensors, scalars;
+};
+
+const RoleInfo &role_info(Role);
+// By the kernel's name; null when no role has it.
+const RoleInfo *find_role(const std::string &spec);
+
+}  // namespace bittern::runtime
