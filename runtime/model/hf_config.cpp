@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "runtime/error.h"
+#include "runtime/io/join.h"
 #include "runtime/io/json.h"
 
 namespace bittern::runtime {
@@ -50,7 +51,7 @@ std::string read_architecture(const Json &root) {
   const Json first = *list.begin();
   const std::string name = first.string();
   if (std::find(kArchitectures.begin(), kArchitectures.end(), name) == kArchitectures.end()) {
-    first.fail(fmt::format("'{}' is not supported (supported: {})", name, fmt::join(kArchitectures, ", ")));
+    first.fail(fmt::format("'{}' is not supported (supported: {})", name, join_names(kArchitectures)));
   }
   return name;
 }

@@ -11,6 +11,7 @@
 
 #include "runtime/error.h"
 #include "runtime/io/float_formats.h"
+#include "runtime/io/join.h"
 #include "runtime/model/model_source.h"
 
 namespace bittern::runtime {
@@ -148,7 +149,7 @@ std::unique_ptr<ModelSource> synthetic_model(const std::string &preset) {
   for (const Preset &row : kPresets) {
     if (preset == row.name) return std::make_unique<SyntheticSource>(row);
   }
-  throw Error(fmt::format("no preset '{}' (presets: {})", preset, fmt::join(preset_names(), ", ")));
+  throw Error(fmt::format("no preset '{}' (presets: {})", preset, join_names(preset_names())));
 }
 
 std::vector<std::string> preset_names() {
