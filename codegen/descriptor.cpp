@@ -3,12 +3,15 @@
 
 #include <algorithm>
 
+#include "compiler/printer.h"
+
 namespace bittern::codegen {
 
 Descriptor describe(const Request &request) {
   Descriptor descriptor;
   descriptor.symbol = request.symbol;
   descriptor.spec = request.spec.name;
+  descriptor.spec_hash = compiler::spec_hash(request.spec);
   descriptor.schedule = schedules::print_schedule(request.schedule);
   descriptor.backend = request.schedule.backend;
   descriptor.target = request.target.name;
