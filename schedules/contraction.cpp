@@ -3,7 +3,6 @@
 #include "schedules/contraction.h"
 
 #include <algorithm>
-#include <optional>
 
 namespace bittern::schedules {
 
@@ -37,23 +36,6 @@ bool uses_variable(const ExprPtr &expression, const std::string &name) {
   if (expression->op == Op::Var && expression->name == name) return true;
   return std::any_of(expression->args.begin(), expression->args.end(),
                      [&](const ExprPtr &arg) { return uses_variable(arg, name); });
-}
-
-ExprPtr substitute(const ExprPtr &expression, const std::map<std::string, ExprPtr> &replacements) {
-  if (expression->op == Op::Var) {
-    const auto found = replacements.find(expression->name);
-    return found == replacements.end() ? expression : found->second;
-  }
-  std::vector<ExprPtr> args;
-  bool changed = false;
-  for (const ExprPtr &arg : expression->args) {
-    args.push_back(substitute(arg, replacements));
-    changed |= args.back() != arg;
-  }
-  if (!changed) return expression;
-  auto copy = std::make_shared<Expr>(*expression);
-  copy->args = std::move(args);
-  return copy;
 }
 
 bool required_multiple(const KernelSpec &spec, const ExprPtr &size, int64_t divisor) {
@@ -126,7 +108,9 @@ ExprPtr find_activation_sum(const KernelSpec &spec, const Contraction &c) {
   return nullptr;
 }
 
-std::optional<Contraction> match(const KernelSpec &spec, const ExprPtr &sum) {
+}  // namespace
+
+std::optional<Contraction> match_contraction(const KernelSpec &spec, const ExprPtr &sum) {
   if (sum->op != Op::Sum || sum->type != Type::I32 || sum->args[1]->op != Op::Mul) return std::nullopt;
   for (const size_t side : {size_t{0}, size_t{1}}) {
     const ExprPtr &left = sum->args[1]->args[side], &right = sum->args[1]->args[1 - side];
@@ -164,8 +148,10 @@ std::optional<Contraction> match(const KernelSpec &spec, const ExprPtr &sum) {
   return std::nullopt;
 }
 
+namespace {
+
 void search(const KernelSpec &spec, const std::string &definition, const ExprPtr &e, std::vector<Contraction> &found) {
-  if (const auto contraction = match(spec, e)) {
+  if (const auto contraction = match_contraction(spec, e)) {
     if (std::none_of(found.begin(), found.end(), [&](const Contraction &c) { return c.sum == e; })) {
       found.push_back(*contraction);
       found.back().definition = definition;

@@ -2,6 +2,7 @@
 // project has never seen is recognised by what it computes. What is not recognised is left to generic lowering.
 #pragma once
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,14 +31,14 @@ struct Contraction {
 // Every contraction of the spec, in order of definition; definitions of givens are not searched.
 std::vector<Contraction> find_contractions(const compiler::KernelSpec &spec);
 
+// The contraction that the expression is, if it is one.
+std::optional<Contraction> match_contraction(const compiler::KernelSpec &spec, const compiler::ExprPtr &sum);
+
 // Whether two expressions are the same, with variables of `a` renamed to those of `b` by `rename`.
 bool same_expression(const compiler::ExprPtr &a, const compiler::ExprPtr &b,
                      const std::map<std::string, std::string> &rename = {});
 // Whether variable `name` occurs in the expression (reduction variables that hide it not considered: names are unique).
 bool uses_variable(const compiler::ExprPtr &expression, const std::string &name);
-// The expression with variables replaced.
-compiler::ExprPtr substitute(const compiler::ExprPtr &expression,
-                             const std::map<std::string, compiler::ExprPtr> &replacements);
 // Whether the spec's requirements say that `size` is a multiple of `divisor`.
 bool required_multiple(const compiler::KernelSpec &spec, const compiler::ExprPtr &size, int64_t divisor);
 
