@@ -91,13 +91,12 @@ bool has_avx2() {
 // Ten independent sums, so that latency does not bound it; 30 pairs an iteration.
 #define BT_PAIR_AVX2(m, c) \
   "vpmaddubsw %%ymm15, %%ymm14, %%ymm" #m "\n\tvpaddw %%ymm" #m ", %%ymm" #c ", %%ymm" #c "\n\t"
-#define BT_PAIRS_AVX2                                                                               \
-  BT_PAIR_AVX2(0, 4)                                                                                \
-  BT_PAIR_AVX2(1, 5)                                                                                \
-  BT_PAIR_AVX2(2, 6)                                                                                \
-  BT_PAIR_AVX2(3, 7)                                                                                \
-  BT_PAIR_AVX2(0, 8) BT_PAIR_AVX2(1, 9) BT_PAIR_AVX2(2, 10) BT_PAIR_AVX2(3, 11) BT_PAIR_AVX2(0, 12) \
-      BT_PAIR_AVX2(1, 13)
+#define BT_PAIRS_AVX2 \
+  BT_PAIR_AVX2(0, 4)  \
+  BT_PAIR_AVX2(1, 5)  \
+  BT_PAIR_AVX2(2, 6)  \
+  BT_PAIR_AVX2(3, 7)  \
+  BT_PAIR_AVX2(0, 8) BT_PAIR_AVX2(1, 9) BT_PAIR_AVX2(2, 10) BT_PAIR_AVX2(3, 11) BT_PAIR_AVX2(0, 12) BT_PAIR_AVX2(1, 13)
 void multiply_avx2(int64_t iterations) {
   for (int64_t i = 0; i < iterations; ++i) {
     asm volatile(BT_PAIRS_AVX2 BT_PAIRS_AVX2 BT_PAIRS_AVX2 ::
@@ -109,13 +108,12 @@ void multiply_avx2(int64_t iterations) {
 // Baseline x86-64 has no byte multiply-add: pmaddwd on widened bytes, 8 products a vector.
 #define BT_PAIR_SSE2(m, c) \
   "movdqa %%xmm14, %%xmm" #m "\n\tpmaddwd %%xmm15, %%xmm" #m "\n\tpaddd %%xmm" #m ", %%xmm" #c "\n\t"
-#define BT_PAIRS_SSE2                                                                               \
-  BT_PAIR_SSE2(0, 4)                                                                                \
-  BT_PAIR_SSE2(1, 5)                                                                                \
-  BT_PAIR_SSE2(2, 6)                                                                                \
-  BT_PAIR_SSE2(3, 7)                                                                                \
-  BT_PAIR_SSE2(0, 8) BT_PAIR_SSE2(1, 9) BT_PAIR_SSE2(2, 10) BT_PAIR_SSE2(3, 11) BT_PAIR_SSE2(0, 12) \
-      BT_PAIR_SSE2(1, 13)
+#define BT_PAIRS_SSE2 \
+  BT_PAIR_SSE2(0, 4)  \
+  BT_PAIR_SSE2(1, 5)  \
+  BT_PAIR_SSE2(2, 6)  \
+  BT_PAIR_SSE2(3, 7)  \
+  BT_PAIR_SSE2(0, 8) BT_PAIR_SSE2(1, 9) BT_PAIR_SSE2(2, 10) BT_PAIR_SSE2(3, 11) BT_PAIR_SSE2(0, 12) BT_PAIR_SSE2(1, 13)
 void multiply_sse2(int64_t iterations) {
   for (int64_t i = 0; i < iterations; ++i) {
     asm volatile(BT_PAIRS_SSE2 BT_PAIRS_SSE2 BT_PAIRS_SSE2 ::

@@ -1,0 +1,34 @@
+// How fast the kernel that dispatch would choose multiplies a ternary matrix, on cold weights, against the roof that
+// was sampled between its runs. The result is checked against plain integer arithmetic before anything is timed.
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "runtime/bench/roof.h"
+#include "runtime/bench/shapes.h"
+#include "runtime/kernels/dispatch.h"
+#include "runtime/threads/pool.h"
+
+namespace bittern::runtime {
+
+struct KernelFigures {
+  Shape shape;
+  int64_t m = 1;
+  int threads = 1;
+  std::string backend, schedule, layout, origin;  // origin: "tuned", "default", "scalar"
+  double us_median = 0;
+  double gb_s = 0;   // N * K / 4 bytes / time, whatever the layout reads
+  double gop_s = 0;  // 2 * M * N * K / time
+  double roof_gb_s = 0, roof_gop_s = 0;
+  double roof_pct = 0;  // see roof_percent
+};
+
+// Percent of the roof that binds: read bandwidth at M = 1, the multiply-add peak at M >= 32, and whichever is nearer
+// between the two.
+double roof_percent(int64_t m, double gb_s, double gop_s, double roof_gb_s, double roof_gop_s);
+
+// Times one shape and batch for about `seconds`. Throws Error when the kernel's result is wrong: no figure then.
+KernelFigures bench_kernel(ThreadPool &pool, const KernelSet &kernels, Roof &roof, Shape shape, int64_t m,
+                           double seconds = 0.7);
+
+}  // namespace bittern::runtime

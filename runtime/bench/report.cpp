@@ -1,0 +1,78 @@
+// See report.h.
+#include "runtime/bench/report.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+namespace bittern::runtime {
+namespace {
+
+using OrderedJson = nlohmann::ordered_json;
+
+// Figures carry no more digits than they mean.
+double rounded(double value, int digits) {
+  const double scale = std::pow(10, digits);
+  return std::round(value * scale) / scale;
+}
+
+}  // namespace
+
+std::string roof_table(const std::vector<RoofFigures> &rows) {
+  std::string out = "threads  read GB/s  int8 GOP/s  measured with\n";
+  for (const RoofFigures &r : rows) {
+    out += fmt::format("{:7}  {:9.1f}  {:10.0f}  reads: {}; multiply-adds: {}\n", r.threads, r.read_gb_s, r.int8_gop_s,
+                       r.read_form, r.multiply_form);
+  }
+  return out;
+}
+
+std::string roof_json(const std::vector<RoofFigures> &rows) {
+  OrderedJson threads = OrderedJson::array();
+  for (const RoofFigures &r : rows) {
+    threads.push_back({{"n", r.threads},
+                       {"read_gb_s", rounded(r.read_gb_s, 2)},
+                       {"int8_gop_s", rounded(r.int8_gop_s, 1)},
+                       {"read_form", r.read_form},
+                       {"int8_form", r.multiply_form}});
+  }
+  return OrderedJson{{"threads", threads}}.dump(2);
+}
+
+std::string kernel_table(const std::vector<KernelFigures> &rows) {
+  std::string out = fmt::format("{:>12} {:>5} {:>3} {:>10} {:>8} {:>9} {:>7}  {:<8} {}\n", "shape NxK", "M", "thr",
+                                "us median", "GB/s", "GOP/s", "% roof", "kernel", "schedule");
+  for (const KernelFigures &r : rows) {
+    out += fmt::format("{:>12} {:>5} {:>3} {:>10.1f} {:>8.1f} {:>9.0f} {:>7.1f}  {:<8} {}\n", print_shape(r.shape), r.m,
+                       r.threads, r.us_median, r.gb_s, r.gop_s, r.roof_pct, r.origin, r.schedule);
+  }
+  if (!rows.empty()) {
+    out += fmt::format("roof in the same run: {:.1f} GB/s, {:.0f} GOP/s (last row's)\n", rows.back().roof_gb_s,
+                       rows.back().roof_gop_s);
+  }
+  return out;
+}
+
+std::string kernel_json(const std::vector<KernelFigures> &rows) {
+  OrderedJson results = OrderedJson::array();
+  for (const KernelFigures &r : rows) {
+    results.push_back({{"shape", print_shape(r.shape)},
+                       {"m", r.m},
+                       {"threads", r.threads},
+                       {"backend", r.backend},
+                       {"us_median", rounded(r.us_median, 2)},
+                       {"gb_s", rounded(r.gb_s, 3)},
+                       {"gop_s", rounded(r.gop_s, 2)},
+                       {"roof_gb_s", rounded(r.roof_gb_s, 3)},
+                       {"roof_gop_s", rounded(r.roof_gop_s, 2)},
+                       {"roof_pct", rounded(r.roof_pct, 2)},
+                       {"tuned", r.origin == "tuned"},
+                       {"kernel", r.origin},
+                       {"schedule", r.schedule},
+                       {"layout", r.layout}});
+  }
+  return OrderedJson{{"results", results}}.dump(2);
+}
+
+}  // namespace bittern::runtime
