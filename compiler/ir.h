@@ -15,6 +15,14 @@ namespace bittern::compiler {
 // cast. Ternary holds -1, 0, 1.
 enum class Type { Ternary, I8, I32, F16, BF16, F32, Bool };
 
+// Limits that the kernel ABI and hostile text impose; the verifier holds every spec to them.
+inline constexpr size_t kMaxSizes = 8;  // BT_MAX_SIZES
+inline constexpr size_t kMaxRank = 4;   // BT_MAX_RANK
+inline constexpr size_t kMaxTensors = 64;
+inline constexpr size_t kMaxTextBytes = 64 << 10;
+inline constexpr size_t kMaxNodes = 20000;  // of all expressions, function bodies included
+inline constexpr int kMaxDepth = 150;       // nesting of one expression
+
 enum class Op {
   IntConst,    // value in `ival`, type I32
   FloatConst,  // value in `fval` (exactly a float), type F32
@@ -25,17 +33,40 @@ enum class Op {
   Load,        // tensor `name` at `args`
   Cast,        // to `type`; i32(f32) truncates, f16/bf16(f32) round to nearest even, i8(i32) wants a value in range
   Call,        // function `name` of the spec applied to `args`
-  Add, Sub, Mul, Div, Mod, Min, Max,  // i32 or f32; i32 Div/Mod are floor and want a divisor > 0
-  Neg, Abs, Sqrt, RoundEven, Floor,   // Sqrt, RoundEven, Floor: f32 only, correctly rounded
-  BitAnd, BitOr, BitXor, Shl, Shr,    // i32; Shr is arithmetic
-  Eq, Ne, Lt, Le, Gt, Ge,             // give Bool
-  And, Or, Not,
-  Select,                             // args: condition, then, else (both values are defined)
-  BitsToF32, BitsToI32,               // reinterpret i32 <-> f32
-  Sum,         // reduction variable `name` over 0 .. args[0] of args[1]. i32: exact. f32: the defined order,
-               // 16 interleaved partials (index mod 16) starting at +0, product and sum each rounded, combined
-               // i with i+8, then +4, +2, +1.
-  MaxOf, MinOf // reductions; over nothing they give -inf / +inf (f32) or the type's least / greatest (i32)
+  Add,
+  Sub,
+  Mul,
+  Div,
+  Mod,
+  Min,
+  Max,  // i32 or f32; i32 Div/Mod are floor and want a divisor > 0
+  Neg,
+  Abs,
+  Sqrt,
+  RoundEven,
+  Floor,  // Sqrt, RoundEven, Floor: f32 only, correctly rounded
+  BitAnd,
+  BitOr,
+  BitXor,
+  Shl,
+  Shr,  // i32; Shr is arithmetic
+  Eq,
+  Ne,
+  Lt,
+  Le,
+  Gt,
+  Ge,  // give Bool
+  And,
+  Or,
+  Not,
+  Select,  // args: condition, then, else (both values are defined)
+  BitsToF32,
+  BitsToI32,  // reinterpret i32 <-> f32
+  Sum,        // reduction variable `name` over 0 .. args[0] of args[1]. i32: exact. f32: the defined order,
+              // 16 interleaved partials (index mod 16) starting at +0, product and sum each rounded, combined
+              // i with i+8, then +4, +2, +1.
+  MaxOf,
+  MinOf  // reductions; over nothing they give -inf / +inf (f32) or the type's least / greatest (i32)
 };
 
 // Where a node came from in the kernel's text (1-based); 0 when it was built in C++.
@@ -46,8 +77,8 @@ struct Location {
 struct Expr;
 using ExprPtr = std::shared_ptr<const Expr>;
 struct Expr {
-  Op op;
-  Type type;
+  Op op = Op::IntConst;
+  Type type = Type::I32;
   int64_t ival = 0;
   float fval = 0;
   std::string name;
@@ -97,10 +128,10 @@ struct Function {
 
 struct KernelSpec {
   std::string name;
-  std::vector<std::string> sizes;    // size parameters, in ABI order
-  std::vector<std::string> scalars;  // f32 parameters, in ABI order
-  std::vector<ExprPtr> requires_;    // Bool conditions on sizes, for example K % G == 0
-  std::vector<Tensor> tensors;       // In, Given and Out in ABI order, then locals in order of definition
+  std::vector<std::string> sizes;       // size parameters, in ABI order
+  std::vector<std::string> scalars;     // f32 parameters, in ABI order
+  std::vector<ExprPtr> requires_;       // Bool conditions on sizes, for example K % G == 0
+  std::vector<Tensor> tensors;          // In, Given and Out in ABI order, then locals in order of definition
   std::vector<Definition> definitions;  // givens' definitions included; each reads only what is defined before it
   std::vector<Function> functions;      // those used, callees first
 
@@ -113,7 +144,8 @@ struct KernelSpec {
 // Concrete values of the size parameters.
 using Sizes = std::map<std::string, int64_t>;
 
-// Evaluates an expression made of sizes and integer constants. Throws Error when it uses anything else.
+// Evaluates an expression made of sizes and integer constants; comparisons and their combinations give 0 or 1. Throws
+// Error when it uses anything else, divides by less than 1 or leaves 64 bits.
 int64_t evaluate(const ExprPtr &size_expression, const Sizes &sizes);
 
 const char *type_name(Type);

@@ -1,0 +1,16 @@
+// What a kernel must satisfy before anything reads it: types, shapes, order of definition, and every index proved to
+// lie inside its tensor for all sizes.
+#pragma once
+#include "compiler/ir.h"
+#include "compiler/source.h"
+
+namespace bittern::compiler {
+
+// Throws Error naming the place (with the quoted line when `source` is given) and the reason.
+void verify(const KernelSpec &spec, const Source *source = nullptr);
+
+// Whether the kernel can run at these sizes: every size parameter given and at least 1, every `require` true, index
+// arithmetic within i32 and tensors of a sane size (2^40 elements). Throws Error naming the size or the tensor.
+void check_sizes(const KernelSpec &spec, const Sizes &sizes);
+
+}  // namespace bittern::compiler
