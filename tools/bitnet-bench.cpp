@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 
 #include "runtime/bench/kernel_bench.h"
+#include "runtime/bench/model_bench.h"
 #include "runtime/bench/report.h"
 #include "runtime/error.h"
 #include "runtime/machine/machine.h"
@@ -60,6 +61,52 @@ void kernel(const Common &common, const std::string &shapes, const std::string &
   fmt::print("{}\n", common.json ? kernel_json(rows) : kernel_table(rows));
 }
 
+std::string join(const std::vector<std::string> &names) {
+  std::string joined;
+  for (const std::string &name : names) joined += (joined.empty() ? "" : ", ") + name;
+  return joined;
+}
+
+struct ModelFlags {
+  ModelBenchOptions options;
+  std::string head = "file", kv = "f32";
+  bool start_only = false;
+
+  void add(CLI::App *command) {
+    command->add_option("--preset", options.preset, fmt::format("One of: {}", join(preset_names())))
+        ->capture_default_str();
+    command->add_option("-p,--prompt", options.prompt, "Tokens to prefill")
+        ->check(CLI::Range(1, 65536))
+        ->capture_default_str();
+    command->add_option("-n,--n-predict", options.generate, "Tokens to decode")
+        ->check(CLI::Range(1, 65536))
+        ->capture_default_str();
+    command->add_option("--head", head, "Output head: file (its own precision) or int8")
+        ->check(CLI::IsMember({"file", "int8"}))
+        ->capture_default_str();
+    command->add_option("--kv", kv, "Keys and values: f32 or f16")
+        ->check(CLI::IsMember({"f32", "f16"}))
+        ->capture_default_str();
+    command->add_flag("--start-only", start_only)->group("");  // what bench_model starts for start_s and rss_mib
+  }
+};
+
+void model(const Common &common, const ModelFlags &flags) {
+  ModelBenchOptions options = flags.options;
+  const std::vector<int64_t> threads = common.thread_counts({machine_physical_cores()});
+  if (threads.size() != 1) throw Error("model: --threads wants one count");
+  options.engine.threads = static_cast<int>(threads[0]);
+  options.engine.kernels = parse_kernel_choice(common.kernels);
+  if (flags.head == "int8") options.engine.head = HeadType::Int8;
+  if (flags.kv == "f16") options.engine.kv = KvType::F16;
+  if (flags.start_only) {
+    fmt::print("{}\n", run_start(options));
+    return;
+  }
+  const ModelFigures figures = bench_model(options, "/proc/self/exe");
+  fmt::print("{}\n", common.json ? model_json(figures) : model_table(figures));
+}
+
 }  // namespace
 
 int main(int argc, char **argv) {
@@ -90,6 +137,13 @@ int main(int argc, char **argv) {
   common.add_kernels(kernel_command);
   common.add_json(kernel_command);
 
+  ModelFlags model_flags;
+  CLI::App *model_command = app.add_subcommand("model", "A whole transformer on synthetic weights of true shapes");
+  model_flags.add(model_command);
+  model_command->add_option("-t,--threads", common.threads, "Thread count (default: all cores)");
+  common.add_kernels(model_command);
+  common.add_json(model_command);
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &error) {
@@ -97,6 +151,7 @@ int main(int argc, char **argv) {
   }
   try {
     if (*roof_command) roof(common);
+    if (*model_command) model(common, model_flags);
     if (*kernel_command) kernel(common, shapes, batch, seconds);
   } catch (const std::exception &error) {
     fmt::print(stderr, "bitnet-bench: {}\n", error.what());

@@ -75,4 +75,35 @@ std::string kernel_json(const std::vector<KernelFigures> &rows) {
   return OrderedJson{{"results", results}}.dump(2);
 }
 
+std::string model_table(const ModelFigures &f) {
+  return fmt::format(
+      "{} on {} thread{}, {} head, {} kernels\n"
+      "prefill  {:8.1f} tok/s   {:5.1f} % of the multiply-add peak ({:.0f} GOP/s)\n"
+      "decode   {:8.1f} tok/s   {:5.1f} % of read bandwidth ({:.1f} GB/s; {:.1f} MB a token)\n"
+      "memory   {:8.0f} MiB at most\n"
+      "start    {:8.2f} s from process start to the first token, weights {}\n",
+      f.preset, f.threads, f.threads == 1 ? "" : "s", f.head, f.tuned ? "tuned" : "default", f.prefill_tok_s,
+      f.roof_pct_prefill, f.roof_gop_s, f.decode_tok_s, f.roof_pct_decode, f.roof_gb_s, f.bytes_per_token / 1e6,
+      f.rss_mib, f.start_s, f.prepacked ? "prepacked" : "not prepacked");
+}
+
+std::string model_json(const ModelFigures &f) {
+  return OrderedJson{{"preset", f.preset},
+                     {"threads", f.threads},
+                     {"prefill_tok_s", rounded(f.prefill_tok_s, 3)},
+                     {"decode_tok_s", rounded(f.decode_tok_s, 3)},
+                     {"bytes_per_token", rounded(f.bytes_per_token, 0)},
+                     {"roof_gb_s", rounded(f.roof_gb_s, 3)},
+                     {"roof_gop_s", rounded(f.roof_gop_s, 2)},
+                     {"roof_pct_prefill", rounded(f.roof_pct_prefill, 2)},
+                     {"roof_pct_decode", rounded(f.roof_pct_decode, 2)},
+                     {"head", f.head},
+                     {"kv", f.kv},
+                     {"rss_mib", rounded(f.rss_mib, 1)},
+                     {"start_s", rounded(f.start_s, 3)},
+                     {"prepacked", f.prepacked},
+                     {"tuned", f.tuned}}
+      .dump(2);
+}
+
 }  // namespace bittern::runtime

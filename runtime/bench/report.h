@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "runtime/bench/kernel_bench.h"
+#include "runtime/bench/model_bench.h"
 
 namespace bittern::runtime {
 
@@ -15,8 +16,10 @@ struct RoofFigures {
 
 std::string roof_table(const std::vector<RoofFigures> &);
 std::string kernel_table(const std::vector<KernelFigures> &);
+std::string model_table(const ModelFigures &);
 
 std::string roof_json(const std::vector<RoofFigures> &);
 std::string kernel_json(const std::vector<KernelFigures> &);
+std::string model_json(const ModelFigures &);
 
 }  // namespace bittern::runtime
