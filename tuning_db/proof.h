@@ -1,0 +1,46 @@
+// Proof of a kernel: run it on every input set, at every proof size, in misaligned and guarded memory, over different
+// splits of its tiles, and demand the reference's bits everywhere and nothing anywhere else. Faults and hangs are the
+// caller's: it runs this in a child process (worker.h).
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "runtime/abi/kernel_abi.h"
+#include "tuning_db/fixture.h"
+
+namespace bittern::tuning {
+
+// One run of the proof: which sizes, which inputs, where the buffers lie, how the tiles are split.
+enum class Split { Whole, Single, Uneven };
+struct ProofStep {
+  compiler::Sizes sizes;
+  size_t set = 0;  // row of input_sets()
+  Placement placement = Placement::FlushEnd;
+  Split split = Split::Whole;
+};
+
+// The steps for a kernel with these fixed sizes (-1 in the descriptor: any): every input set, every placement, every
+// split; M over its bucket's ends, odd values and tails; free sizes over small odd values, all drawn with `seed`.
+// `at` is the size the tuner times, which is always among them. Throws Error when no sizes satisfy the kernel.
+std::vector<ProofStep> proof_steps(const compiler::KernelSpec &spec, const bt_kernel &kernel,
+                                   const compiler::Sizes &at);
+
+struct ProofResult {
+  bool passed = false;
+  std::string reason;               // what differs, where, on which inputs
+  std::vector<std::string> inputs;  // names of the sets tried
+  std::string reference;            // SHA-256 over the reference hashes of all steps
+  std::string id;                   // 16 hex digits over kernel, reference and inputs
+};
+
+// `spec` must be the spec the kernel was made from. `before_call` is told what is about to run.
+ProofResult prove(const bt_kernel &kernel, const std::string &kernel_hash, const compiler::KernelSpec &spec,
+                  const std::vector<ProofStep> &steps, FixtureCache &fixtures,
+                  const std::function<void(const std::string &)> &before_call = {});
+
+// Compares a kernel's layout functions with each other (unpack(pack(x)) is x, padding is trit 0) and, when the layout
+// is in the layout table, with the reference packing. Returns what is wrong, or nothing.
+std::string prove_layout(const bt_layout &layout);
+
+}  // namespace bittern::tuning
