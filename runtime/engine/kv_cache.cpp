@@ -8,12 +8,12 @@
 namespace bittern::runtime {
 
 KvCache::KvCache(int64_t layers, int64_t kv_heads, int64_t head_dim, int64_t pages, KvType type)
-    : kv_heads_(kv_heads),
+    : layers_(layers),
       head_dim_(head_dim),
       pages_(pages),
       element_bytes_(type == KvType::F16 ? 2 : 4),
-      layer_bytes_(pages * kv_heads * kPage * head_dim * element_bytes_),
-      buffer_(2 * layers * layer_bytes_, "the KV cache") {
+      layer_elements_(kv_heads * kPage * head_dim),
+      buffer_(pages * 2 * layers * layer_elements_ * element_bytes_, "the KV cache") {
   free_.reserve(static_cast<size_t>(pages));
   for (int64_t page = pages - 1; page >= 0; --page) free_.push_back(static_cast<int32_t>(page));
 }

@@ -1,5 +1,6 @@
 // Keys and values of every layer in pages of 32 positions, [pages, kv_heads, 32, head_dim] for each layer as
-// attention.bk reads them. Sequences take pages as they grow and give them back; memory is touched only when used.
+// attention.bk reads them. A page holds all layers, one after the other, so that memory is touched as a sequence grows
+// and not all at once. Sequences take pages and give them back.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -21,12 +22,12 @@ class KvCache {
   int64_t element_bytes() const { return element_bytes_; }
   int64_t bytes() const { return buffer_.size(); }
 
-  // First element of a layer's keys or values.
-  uint8_t *keys(int64_t layer) const { return buffer_.data() + 2 * layer * layer_bytes_; }
-  uint8_t *values(int64_t layer) const { return keys(layer) + layer_bytes_; }
+  // First element of a layer's keys or values in page 0.
+  uint8_t *keys(int64_t layer) const { return buffer_.data() + 2 * layer * layer_elements_ * element_bytes_; }
+  uint8_t *values(int64_t layer) const { return keys(layer) + layer_elements_ * element_bytes_; }
 
   // Elements from one page, head or position to the next.
-  int64_t page_stride() const { return kv_heads_ * kPage * head_dim_; }
+  int64_t page_stride() const { return 2 * layers_ * layer_elements_; }
   int64_t head_stride() const { return kPage * head_dim_; }
   int64_t position_stride() const { return head_dim_; }
 
@@ -35,7 +36,8 @@ class KvCache {
   void give_back(int32_t page);
 
  private:
-  int64_t kv_heads_, head_dim_, pages_, element_bytes_, layer_bytes_;
+  int64_t layers_, head_dim_, pages_, element_bytes_;
+  int64_t layer_elements_;  // keys (or values) of one layer in one page
   HugeBuffer buffer_;
   std::vector<int32_t> free_;  // a stack; the lowest page on top at first
 };

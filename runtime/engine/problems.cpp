@@ -20,7 +20,6 @@ std::vector<KernelNeed> kernel_needs(const ModelConfig &c, DType embedding, DTyp
   };
   if (head_type == HeadType::Int8) {
     needs.push_back({"head", Role::HeadInt8, {1, c.vocab, c.hidden}});
-    needs.push_back({"head_quant", Role::AbsmaxQuant, {1, c.hidden}});
   } else {
     needs.push_back({"head", head == DType::BF16 ? Role::HeadBf16 : Role::HeadF32, {1, c.vocab, c.hidden}});
   }

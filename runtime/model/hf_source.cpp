@@ -194,6 +194,10 @@ class HfSource : public ModelSource {
       std::memcpy(to, tensor.data() + static_cast<uint64_t>(row0) * row_bytes,
                   static_cast<uint64_t>(count) * row_bytes);
     };
+    out.release = [&tensor, row_bytes](int64_t row0, int64_t count) {
+      const uint64_t begin = tensor.begin + static_cast<uint64_t>(row0) * row_bytes;
+      tensor.file->release(begin, begin + static_cast<uint64_t>(count) * row_bytes);
+    };
     return out;
   }
 

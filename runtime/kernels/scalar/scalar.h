@@ -7,18 +7,9 @@
 #include <cstdint>
 
 #include "runtime/abi/kernel_abi.h"
+#include "runtime/io/float_formats.h"
 
 namespace bittern::runtime::scalar {
-
-inline float f16_to_f32(uint16_t h) {
-  const uint32_t sign = uint32_t{h & 0x8000u} << 16, exponent = h >> 10 & 31, fraction = h & 0x3ff;
-  if (exponent == 31) return std::bit_cast<float>(sign | 0x7f800000u | fraction << 13);
-  if (exponent == 0) {
-    const float value = static_cast<float>(fraction) * 0x1p-24f;
-    return sign ? -value : value;
-  }
-  return std::bit_cast<float>(sign | (exponent + 112) << 23 | fraction << 13);
-}
 
 // Rounds to nearest even, as hardware does, subnormals included.
 inline uint16_t f32_to_f16(float f) {
@@ -31,8 +22,6 @@ inline uint16_t f32_to_f16(float f) {
   const uint32_t odd = magnitude >> 13 & 1;
   return static_cast<uint16_t>(sign | ((magnitude - 0x38000000u + 0xfffu + odd) >> 13));
 }
-
-inline float bf16_to_f32(uint16_t h) { return std::bit_cast<float>(uint32_t{h} << 16); }
 
 inline float max_of(float a, float b) { return a > b ? a : b; }
 inline float min_of(float a, float b) { return a < b ? a : b; }

@@ -1,0 +1,66 @@
+// A model's weights as the kernels read them, in one stretch of huge-page memory: per layer the fused QKV, output,
+// fused gate and up, and down matrices with a scale per row, and the norms; then the head when the source cannot give
+// its rows straight from a file. Because the stretch is one piece, the prepacked cache is nothing but its bytes.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "runtime/engine/plan.h"
+#include "runtime/memory/huge_buffer.h"
+#include "runtime/model/model_source.h"
+#include "runtime/threads/pool.h"
+
+namespace bittern::runtime {
+
+struct PackedMatrix {
+  int64_t n = 0, k = 0;
+  const bt_layout *layout = nullptr;
+  uint8_t *packed = nullptr;
+  float *scales = nullptr;  // one per row
+};
+
+struct LayerWeights {
+  PackedMatrix qkv, o, gate_up, down;
+  float *input_norm, *post_attention_norm, *attention_sub_norm, *ffn_sub_norm;  // the last two null without sub norms
+};
+
+struct Head {
+  int64_t rows = 0, cols = 0;
+  uint8_t *data = nullptr;    // bf16, f32 or int8 rows
+  float *scales = nullptr;    // int8 only
+  DType dtype = DType::BF16;  // of the rows when they are not int8
+  bool int8 = false;
+  int64_t row_bytes() const { return cols * (int8 ? 1 : dtype == DType::BF16 ? 2 : 4); }
+  int64_t bytes() const { return rows * row_bytes() + (int8 ? rows * 4 : 0); }
+};
+
+class Weights {
+ public:
+  // Packs everything from the source, or reads it from the prepacked cache when `cache_folder` is not empty (and
+  // writes it there when it has to be packed). Throws Error when the source's matrices have unexpected shapes.
+  Weights(const ModelSource &source, const Plan &plan, HeadType head_type, const std::string &cache_folder,
+          ThreadPool &pool, const Warn &warn);
+
+  const std::vector<LayerWeights> &layers() const { return layers_; }
+  const float *final_norm() const { return final_norm_; }
+  const Head &head() const { return head_; }
+  bool from_cache() const { return from_cache_; }
+
+ private:
+  void place(const ModelSource &source, const Plan &plan, HeadType head_type);
+  void pack_matrix(const ModelSource &source, int64_t layer, const std::vector<Linear> &parts, PackedMatrix &matrix,
+                   ThreadPool &pool);
+  void pack(const ModelSource &source, ThreadPool &pool);
+  void fill_head(const ModelSource &source, ThreadPool &pool);
+
+  int64_t image_bytes_ = 0;
+  HugeBuffer image_, head_rows_;
+  std::vector<LayerWeights> layers_;
+  float *final_norm_ = nullptr;
+  Head head_;
+  bool head_in_image_ = false, from_cache_ = false;
+};
+
+}  // namespace bittern::runtime

@@ -1,0 +1,74 @@
+// The golden models and what the reference computed for them (tests/data/goldens), and how a run is compared with it.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "runtime/engine/engine.h"
+#include "runtime/io/npy.h"
+#include "runtime/model/model_source.h"
+
+namespace bittern::runtime {
+
+inline const std::vector<std::string> &golden_names() {
+  static const std::vector<std::string> names = {"bitnet_a_bf16", "bitnet_a_packed", "bitnet_b8_bf16",
+                                                 "bitnet_b_packed"};
+  return names;
+}
+
+struct Golden {
+  std::string folder;
+  nlohmann::json json;
+  explicit Golden(const std::string &name) : folder(std::string(BITTERN_TEST_DATA "/goldens/") + name) {
+    std::ifstream(folder + "/golden.json") >> json;
+  }
+  std::vector<int32_t> prompt(const std::string &name) const {
+    return json.at("prompts").at(name).get<std::vector<int32_t>>();
+  }
+  std::vector<float> logits(const std::string &name) const {
+    return read_npy(folder + "/" + name + ".logits.npy").data;
+  }
+};
+
+// Logits after every token, either in one call or in one call per token.
+inline std::vector<float> run_tokens(Engine &engine, std::span<const int32_t> tokens, bool one_by_one) {
+  std::vector<float> all;
+  engine.reset();
+  if (one_by_one) {
+    for (int32_t token : tokens) {
+      const auto row = engine.decode(token);
+      all.insert(all.end(), row.begin(), row.end());
+    }
+  } else {
+    engine.logits(tokens, [&](int64_t, int64_t rows, const float *data) {
+      all.insert(all.end(), data, data + rows * engine.config().vocab);
+    });
+  }
+  return all;
+}
+
+struct Difference {
+  double max_over_rms = 0, relative_l2 = 0;
+};
+inline Difference compare(const std::vector<float> &got, const std::vector<float> &wanted) {
+  if (got.size() != wanted.size()) return {1e30, 1e30};
+  double largest = 0, error = 0, size = 0;
+  for (size_t i = 0; i < got.size(); ++i) {
+    const double d = static_cast<double>(got[i]) - static_cast<double>(wanted[i]);
+    largest = std::max(largest, std::isfinite(d) ? std::fabs(d) : 1e30);
+    error += d * d;
+    size += static_cast<double>(wanted[i]) * static_cast<double>(wanted[i]);
+  }
+  return {largest / std::sqrt(size / static_cast<double>(got.size())), std::sqrt(error / size)};
+}
+
+inline int32_t largest(std::span<const float> logits) {
+  return static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+}
+
+}  // namespace bittern::runtime
