@@ -77,7 +77,6 @@ int32_t Sampler::sample(std::span<const float> logits, std::span<const int32_t> 
   const int32_t best = argmax(logits);
   if (sampling_.greedy) return best;
 
-  // exp is only worth its time for those that can be drawn: min-p excludes most before it, by their logit.
   candidates_.clear();
   const float largest = logits[static_cast<size_t>(best)];
   for (size_t i = 0; i < logits.size(); ++i) {
@@ -96,8 +95,7 @@ int32_t Sampler::sample(std::span<const float> logits, std::span<const int32_t> 
     std::erase_if(candidates_, [&](const Candidate &c) { return c.weight < static_cast<double>(sampling_.min_p); });
   }
 
-  // The draw walks the kept tokens in the order of their ids, sums from the left.
-  std::sort(candidates_.begin(), candidates_.end(), [](const Candidate &a, const Candidate &b) { return a.id < b.id; });
+  // The draw walks the kept tokens in the order of their ids, which is the order they are in.
   double total = 0;
   for (const Candidate &c : candidates_) total += c.weight;
   const double target = uniform_draw(sampling_.seed, index) * total;
@@ -125,14 +123,10 @@ void Sampler::penalise(std::span<const int32_t> history) {
 void Sampler::keep_top_k() {
   const size_t k = static_cast<size_t>(sampling_.top_k);
   if (k == 0 || k >= candidates_.size()) return;
-  const auto more_likely = [](const Candidate &a, const Candidate &b) {
-    return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
-  };
   std::nth_element(candidates_.begin(), candidates_.begin() + static_cast<ptrdiff_t>(k - 1), candidates_.end(),
-                   more_likely);
+                   Candidate::more_likely);
   candidates_.resize(k);
-  // Back to the order of ids: the sums below must not depend on how nth_element left them.
-  std::sort(candidates_.begin(), candidates_.end(), [](const Candidate &a, const Candidate &b) { return a.id < b.id; });
+  sort_by_id();  // sums must not depend on how nth_element left them
 }
 
 // Keeps the fewest most likely tokens whose weights reach top_p of the total (at least one): the total is summed in
@@ -142,21 +136,23 @@ void Sampler::keep_top_p() {
   double total = 0;
   for (const Candidate &c : candidates_) total += c.weight;
   const double enough = static_cast<double>(sampling_.top_p) * total;
-  const auto more_likely = [](const Candidate &a, const Candidate &b) {
-    return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
-  };
   // Usually a few hundred of a hundred thousand are enough, so sort only that many at first.
   double sum = 0;
   size_t kept = 0;
   for (size_t sorted = 0; kept == sorted && sorted < candidates_.size();) {
     const size_t upto = std::min(candidates_.size(), std::max<size_t>(256, sorted * 8));
     std::partial_sort(candidates_.begin() + static_cast<ptrdiff_t>(sorted),
-                      candidates_.begin() + static_cast<ptrdiff_t>(upto), candidates_.end(), more_likely);
+                      candidates_.begin() + static_cast<ptrdiff_t>(upto), candidates_.end(), Candidate::more_likely);
     sorted = upto;
     while (kept < sorted && (kept == 0 || sum < enough)) sum += candidates_[kept++].weight;
     if (sum >= enough) break;
   }
   candidates_.resize(kept);
+  sort_by_id();
+}
+
+void Sampler::sort_by_id() {
+  std::sort(candidates_.begin(), candidates_.end(), [](const Candidate &a, const Candidate &b) { return a.id < b.id; });
 }
 
 }  // namespace bittern::runtime

@@ -50,14 +50,18 @@ class Sampler {
     int32_t id;
     float logit;
     double weight;  // exp((logit - largest) / temperature)
+    static bool more_likely(const Candidate &a, const Candidate &b) {
+      return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
+    }
   };
   void keep_top_k();
   void keep_top_p();
+  void sort_by_id();
   void penalise(std::span<const int32_t> history);
 
   Sampling sampling_;
   std::vector<float> logits_;
-  std::vector<Candidate> candidates_;
+  std::vector<Candidate> candidates_;  // in the order of ids between steps
   std::vector<int32_t> seen_;
 };
 

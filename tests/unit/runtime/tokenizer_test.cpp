@@ -1,0 +1,335 @@
+// Encoding against ids that the reference implementations gave, decoding, streaming and the parts they are made of.
+#include "runtime/tokenizer/tokenizer.h"
+
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "runtime/error.h"
+#include "runtime/io/utf8.h"
+#include "runtime/tokenizer/byte_level.h"
+#include "runtime/tokenizer/merges.h"
+#include "runtime/tokenizer/regex.h"
+
+using namespace bittern::runtime;
+using nlohmann::json;
+
+namespace {
+
+const std::string kData = BITTERN_TEST_DATA;
+
+json read_json(const std::string &path) {
+  std::ifstream in(kData + "/" + path);
+  REQUIRE_MESSAGE(in.good(), path);
+  return json::parse(in);
+}
+
+std::string unhex(const std::string &hex) {
+  std::string out;
+  for (size_t i = 0; i < hex.size(); i += 2) out += static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16));
+  return out;
+}
+
+std::unique_ptr<Tokenizer> small() { return Tokenizer::load(kData + "/tokenizer/small_bpe_tokenizer.json"); }
+
+std::string stream(const Tokenizer &tokenizer, const std::vector<int32_t> &ids) {
+  StreamDecoder decoder(tokenizer);
+  std::string text;
+  for (const int32_t id : ids) {
+    const std::string piece = decoder.push(id);
+    CHECK(utf8_valid(piece));
+    text += piece;
+  }
+  return text + decoder.finish();
+}
+
+std::string base64(const std::string &text) {
+  std::string out;
+  uint32_t bits = 0;
+  int count = 0;
+  for (const char c : text) {
+    const auto at = std::string_view("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/").find(c);
+    if (at == std::string_view::npos) break;
+    bits = bits << 6 | static_cast<uint32_t>(at);
+    count += 6;
+    if (count >= 8) out += static_cast<char>(bits >> (count -= 8) & 0xff);
+  }
+  return out;
+}
+
+// The tokenizer.json that Hugging Face's converter makes of a tiktoken file: a token's merges are all its splits into
+// two tokens, ordered by the ranks of the halves; merges are ordered by the rank of their result.
+json from_tiktoken(const std::string &path, const json &fixture) {
+  std::ifstream in(path);
+  std::vector<std::string> tokens;
+  std::string line;
+  while (std::getline(in, line)) tokens.push_back(base64(line.substr(0, line.find(' '))));
+  REQUIRE(tokens.size() == fixture["n_base"].get<size_t>());
+  std::unordered_map<std::string, size_t> rank;
+  for (size_t i = 0; i < tokens.size(); ++i) rank[tokens[i]] = i;
+  json vocab = json::object(), merges = json::array(), added = json::array();
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    vocab[byte_level_encode(tokens[i])] = i;
+    std::vector<std::pair<size_t, size_t>> splits;
+    for (size_t cut = 1; cut < tokens[i].size(); ++cut) {
+      const auto left = rank.find(tokens[i].substr(0, cut)), right = rank.find(tokens[i].substr(cut));
+      if (left != rank.end() && right != rank.end()) splits.emplace_back(left->second, right->second);
+    }
+    std::sort(splits.begin(), splits.end());
+    for (const auto &[left, right] : splits) {
+      merges.push_back({byte_level_encode(tokens[left]), byte_level_encode(tokens[right])});
+    }
+  }
+  for (const auto &[content, id] : fixture["special"].items()) {
+    added.push_back({{"id", id}, {"content", content}, {"special", true}});
+  }
+  added.push_back({{"id", 128002}, {"content", "<|reserved_special_token_0|>"}, {"special", true}});
+  const json split = {{"type", "Split"}, {"pattern", {{"Regex", fixture["pattern"]}}}, {"behavior", "Isolated"}};
+  const json bytes = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}};
+  return {{"added_tokens", added},
+          {"pre_tokenizer", {{"type", "Sequence"}, {"pretokenizers", {split, bytes}}}},
+          {"decoder", {{"type", "ByteLevel"}}},
+          {"model", {{"type", "BPE"}, {"ignore_merges", true}, {"vocab", vocab}, {"merges", merges}}}};
+}
+
+}  // namespace
+
+TEST_CASE("the small tokenizer gives the reference's ids for every string, and back") {
+  const auto tokenizer = small();
+  const json fixture = read_json("tokenizer/small_bpe_fixture.json");
+  REQUIRE(fixture["cases"].size() > 300);
+  for (const json &row : fixture["cases"]) {
+    const std::string text = row["text"];
+    const auto ids = tokenizer->encode(text, false);
+    CHECK_MESSAGE(ids == row["ids"].get<std::vector<int32_t>>(), text);
+    CHECK(tokenizer->decode(ids) == text);
+    CHECK(stream(*tokenizer, ids) == text);
+  }
+}
+
+TEST_CASE("the demo tokenizer gives the reference's prompt ids") {
+  const auto tokenizer = Tokenizer::load(kData + "/demo/tokenizer.json");
+  CHECK(tokenizer->vocab_size() == 4096);
+  CHECK(tokenizer->bos() == 4080);
+  CHECK(tokenizer->find("<|eot_id|>") == 4082);
+  for (const json &row : read_json("demo-reference/expected.json")["greedy"]) {
+    CHECK(tokenizer->encode(row["prompt"].get<std::string>(), true) == row["prompt_ids"].get<std::vector<int32_t>>());
+    CHECK(tokenizer->decode(row["ids"].get<std::vector<int32_t>>()) == row["text"].get<std::string>());
+  }
+  std::ifstream in(kData + "/demo-reference/heldout.txt", std::ios::binary);
+  const std::string text((std::istreambuf_iterator<char>(in)), {});
+  const auto ids = tokenizer->encode(text, true);
+  CHECK(ids.size() == read_json("demo-reference/expected.json")["tokens"].get<size_t>() + 1);
+  CHECK(tokenizer->decode(std::span(ids).subspan(1)) == text);
+}
+
+// Meta's vocabulary may not be kept here. BITTERN_LLAMA3_TOKENIZER names llama3/tokenizer.model of the PyPI package
+// llama-models; without it this test says so and passes.
+TEST_CASE("the Llama-3 tokenizer gives tiktoken's ids for every string") {
+  const char *path = std::getenv("BITTERN_LLAMA3_TOKENIZER");
+  if (!path) {
+    MESSAGE("skipped: BITTERN_LLAMA3_TOKENIZER is not set");
+    return;
+  }
+  const json fixture = read_json("tokenizer/llama3_fixture.json");
+  const auto tokenizer = Tokenizer::parse(from_tiktoken(path, fixture).dump(), "llama3");
+  for (const json &row : fixture["cases"]) {
+    const std::string text = row["text"];
+    const auto ids = row["ids"].get<std::vector<int32_t>>();
+    CHECK_MESSAGE(tokenizer->encode(text, false, false) == ids, text);
+    CHECK(stream(*tokenizer, ids) == text);
+    if (row.contains("ids_special")) {
+      CHECK_MESSAGE(tokenizer->encode(text, false) == row["ids_special"].get<std::vector<int32_t>>(), text);
+    }
+  }
+  for (const json &row : fixture["invalid_utf8"]) {
+    CHECK(tokenizer->encode(unhex(row["hex"]), false) == row["ids"].get<std::vector<int32_t>>());
+  }
+  for (const json &row : fixture["decode"]) {
+    const auto ids = row["ids"].get<std::vector<int32_t>>();
+    for (size_t i = 0; i < ids.size(); ++i) {
+      CHECK(tokenizer->token_bytes(ids[i]) == unhex(row["bytes_hex_per_token"][i]));
+    }
+    CHECK(stream(*tokenizer, ids) == row["text"].get<std::string>());
+  }
+  for (const json &row : fixture["chat"]) {
+    const std::string text = row["bitnet_template_text"];
+    CHECK(tokenizer->encode(text, false) == row["bitnet_template_ids"].get<std::vector<int32_t>>());
+  }
+}
+
+TEST_CASE("invalid UTF-8 is replaced as Python does, one U+FFFD a maximal part") {
+  const auto tokenizer = small();
+  for (const json &row : read_json("tokenizer/llama3_fixture.json")["invalid_utf8"]) {
+    const std::string bytes = unhex(row["hex"]), replaced = row["replaced_text"];
+    CHECK(utf8_sanitize(bytes) == replaced);
+    CHECK(tokenizer->encode(bytes, false) == tokenizer->encode(replaced, false));
+    // Decoding byte tokens one at a time must come to the same text.
+    std::vector<int32_t> ids;
+    for (const char byte : bytes) ids.push_back(tokenizer->find(byte_level_encode(std::string(1, byte))));
+    CHECK(tokenizer->decode(ids) == replaced);
+    CHECK(stream(*tokenizer, ids) == replaced);
+  }
+}
+
+TEST_CASE("a stream holds back unfinished characters and nothing else") {
+  const auto tokenizer = small();
+  const auto id = [&](char byte) { return tokenizer->find(byte_level_encode(std::string(1, byte))); };
+  StreamDecoder decoder(*tokenizer);
+  CHECK(decoder.push(id('a')) == "a");
+  CHECK(decoder.push(id('\xf0')).empty());
+  CHECK(decoder.push(id('\x9f')).empty());
+  CHECK(decoder.push(id('b')) == "\uFFFDb");  // the emoji cannot be completed any more
+  CHECK(decoder.push(id('\xe4')).empty());
+  CHECK(decoder.push(id('\xbd')).empty());
+  CHECK(decoder.push(id('\xa0')) == "\u4F60");
+  CHECK(decoder.push(id('\xe4')).empty());
+  CHECK(decoder.finish() == "\uFFFD");
+  CHECK(decoder.finish().empty());
+}
+
+TEST_CASE("special tokens: recognised or read as text, shown or skipped") {
+  const auto tokenizer = small();
+  const int32_t eot = tokenizer->find("<|eot_id|>");
+  CHECK(tokenizer->is_special(eot));
+  CHECK_FALSE(tokenizer->is_special(0));
+  const auto with = tokenizer->encode("a<|eot_id|>b", false), without = tokenizer->encode("a<|eot_id|>b", false, false);
+  CHECK(with.size() == 3);
+  CHECK(with[1] == eot);
+  CHECK(std::find(without.begin(), without.end(), eot) == without.end());
+  CHECK(tokenizer->decode(without) == "a<|eot_id|>b");
+  CHECK(tokenizer->decode(with) == "a<|eot_id|>b");
+  CHECK(tokenizer->decode(with, true) == "ab");
+  StreamDecoder skipping(*tokenizer, true);
+  CHECK(skipping.push(eot).empty());
+  CHECK(tokenizer->encode("", true) == std::vector<int32_t>{tokenizer->bos()});
+  CHECK_THROWS_AS(tokenizer->token_bytes(-1), Error);
+  CHECK_THROWS_AS(tokenizer->token_bytes(static_cast<int32_t>(tokenizer->vocab_size())), Error);
+}
+
+TEST_CASE("added tokens: the longest wins, white space is swallowed, ids beyond the vocabulary") {
+  json file = read_json("tokenizer/small_bpe_tokenizer.json");
+  file["added_tokens"] = {{{"id", 2040}, {"content", "<a>"}},
+                          {{"id", 2041}, {"content", "<a><b>"}},
+                          {{"id", 2050}, {"content", "<strip>"}, {"lstrip", true}, {"rstrip", true}},
+                          {{"id", 2051}, {"content", "<late>"}, {"normalized", true}}};
+  file["post_processor"] = nullptr;
+  const auto tokenizer = Tokenizer::parse(file.dump(), "test");
+  CHECK(tokenizer->vocab_size() == 2052);
+  CHECK(tokenizer->bos() == -1);
+  CHECK(tokenizer->encode("<a><b>", true) == std::vector<int32_t>{2041});
+  CHECK(tokenizer->encode("<a><a><b>", true) == std::vector<int32_t>{2040, 2041});
+  CHECK(tokenizer->encode("<a> \u3000<strip>\n <late>", true) == std::vector<int32_t>{2040, 2050, 2051});
+  CHECK(tokenizer->token_bytes(2045).empty());
+}
+
+TEST_CASE("merges written as one string, ignore_merges, prefix space and GPT-2's own pattern") {
+  json file = read_json("tokenizer/small_bpe_tokenizer.json");
+  const auto expected = small()->encode("Hello world, the cat's 123", false);
+  json joined = json::array();
+  for (const json &pair : file["model"]["merges"]) {
+    joined.push_back(pair[0].get<std::string>() + " " + pair[1].get<std::string>());
+  }
+  file["model"]["merges"] = joined;
+  CHECK(Tokenizer::parse(file.dump(), "test")->encode("Hello world, the cat's 123", false) == expected);
+
+  // A token that no merge leads to is reached only with ignore_merges.
+  file["model"]["vocab"]["zqzq"] = 2044;
+  CHECK(Tokenizer::parse(file.dump(), "test")->encode("zqzq", false).size() > 1);
+  file["model"]["ignore_merges"] = true;
+  CHECK(Tokenizer::parse(file.dump(), "test")->encode("zqzq", false) == std::vector<int32_t>{2044});
+
+  file["pre_tokenizer"] = {{"type", "ByteLevel"}, {"add_prefix_space", true}};
+  const auto gpt2 = Tokenizer::parse(file.dump(), "test");
+  CHECK(gpt2->encode("the cat", false) == gpt2->encode(" the cat", false));
+  CHECK(gpt2->decode(gpt2->encode("1234567", false)) == " 1234567");  // GPT-2 does not cut digits by three
+}
+
+TEST_CASE("split patterns: literal strings, removal, inversion") {
+  json file = read_json("tokenizer/small_bpe_tokenizer.json");
+  json &split = file["pre_tokenizer"]["pretokenizers"][0];
+  split = {{"type", "Split"}, {"pattern", {{"String", "+."}}}, {"behavior", "Removed"}};
+  auto tokenizer = Tokenizer::parse(file.dump(), "test");
+  CHECK(tokenizer->decode(tokenizer->encode("a+.bxx+c", false)) == "abxx+c");
+  split = {{"type", "Split"}, {"pattern", {{"Regex", "[a-c]+"}}}, {"behavior", "Removed"}, {"invert", true}};
+  tokenizer = Tokenizer::parse(file.dump(), "test");
+  CHECK(tokenizer->decode(tokenizer->encode("xxab yc", false)) == "abc");
+}
+
+TEST_CASE("\\s is Unicode's White_Space, in and out of classes") {
+  const auto found = [](const char *pattern, const char *text) {
+    std::vector<std::pair<size_t, size_t>> out;
+    Regex(pattern).for_each_match(text, [&](size_t b, size_t e) { out.emplace_back(b, e); });
+    return out;
+  };
+  using Ranges = std::vector<std::pair<size_t, size_t>>;
+  CHECK(found(R"(\s)", "a\u0085b\u180Ec\u3000") == Ranges{{1, 3}, {8, 11}});
+  CHECK(found(R"([^\s\]]+)", "a\u180E ]b") == Ranges{{0, 4}, {6, 7}});
+  CHECK(found(R"([]\s]+)", "a ] b") == Ranges{{1, 4}});
+  CHECK(found(R"(\S+)", " \u180E ") == Ranges{{1, 4}});
+  CHECK(found(R"(\\s)", "\\s x") == Ranges{{0, 2}});
+  CHECK(found("x*", "axxa") == Ranges{{1, 3}});  // empty matches do not count
+  CHECK(found("(?<=\u4F60)x*", "\u4F60\u4F60xx") == Ranges{{6, 8}});
+}
+
+TEST_CASE("a pattern that backtracks without end is an error, not a hang") {
+  const Regex regex("(a+)+$");
+  const std::string text(60, 'a');
+  CHECK_THROWS_AS(regex.for_each_match(text + "b", [](size_t, size_t) {}), Error);
+}
+
+TEST_CASE("long words do not take quadratic time") {
+  const auto tokenizer = small();
+  const auto seconds = [&](size_t length) {
+    std::string text;
+    for (size_t i = 0; text.size() < length; ++i) text += "the"[i % 3] == 'h' ? "hating" : "thes";
+    const auto start = std::chrono::steady_clock::now();
+    CHECK(tokenizer->decode(tokenizer->encode(text, false)) == text);
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  seconds(10000);
+  CHECK(seconds(2'000'000) < 20);  // quadratic would be hours
+  const std::string spaces(1'000'000, ' ');
+  CHECK(tokenizer->decode(tokenizer->encode(spaces, false)) == spaces);
+}
+
+TEST_CASE("merging by rank, leftmost first, equals the plain quadratic definition") {
+  // All pairs over 4 tokens, some of which merge to further tokens; ranks shuffled by a fixed rule.
+  struct Rule {
+    int32_t left, right, merged;
+  };
+  std::vector<Rule> rules;
+  int32_t next = 4;
+  for (int32_t i = 0; i < 40; ++i) rules.push_back({(i * 7 + 3) % next, (i * 5 + 1) % next, next}), ++next;
+  Merges merges(rules.size());
+  for (const Rule &rule : rules) merges.add(rule.left, rule.right, rule.merged);
+  const auto plain = [&](std::vector<int32_t> ids) {
+    for (;;) {
+      size_t best = rules.size(), at = 0;
+      for (size_t i = 0; i + 1 < ids.size(); ++i) {
+        for (size_t r = 0; r < best; ++r) {
+          // A pair added twice counts with its later rank.
+          bool later = false;
+          for (size_t s = r + 1; s < rules.size(); ++s) {
+            later |= rules[s].left == rules[r].left && rules[s].right == rules[r].right;
+          }
+          if (!later && ids[i] == rules[r].left && ids[i + 1] == rules[r].right) best = r, at = i;
+        }
+      }
+      if (best == rules.size()) return ids;
+      ids[at] = rules[best].merged;
+      ids.erase(ids.begin() + static_cast<ptrdiff_t>(at) + 1);
+    }
+  };
+  uint32_t state = 1;
+  for (int round = 0; round < 300; ++round) {
+    std::vector<int32_t> ids(static_cast<size_t>(round % 40));
+    for (int32_t &id : ids) id = static_cast<int32_t>((state = state * 1664525 + 1013904223) >> 30);
+    std::vector<int32_t> merged = ids;
+    merges.apply(merged);
+    CHECK(merged == plain(ids));
+  }
+}
