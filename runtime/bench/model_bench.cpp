@@ -128,6 +128,8 @@ ModelFigures bench_model(const ModelBenchOptions &options, const std::string &pr
     f.threads = engine.options().threads;
     f.head = head_name(engine);
     f.tuned = all_tuned(engine, options.prompt);
+    for (const KernelUse &use : engine.kernels())
+      if (use.role == Role::W2A8 && use.m_min == 1) f.kernels = origin_name(use.origin);
     Roof roof(engine.pool());
     const std::vector<int32_t> prompt = prompt_of(options.prompt, engine.config().vocab);
 

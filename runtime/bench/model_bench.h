@@ -27,6 +27,7 @@ struct ModelFigures {
   double rss_mib = 0;           // VmHWM of a process that only runs the model
   double start_s = 0;           // from process start to the first token of a one-token prompt
   bool prepacked = false;       // whether that start read prepacked weights from the cache folder
+  std::string kernels;          // where the decoding kernels of the ternary matrices come from: "tuned", "default", ...
   bool tuned = false;           // every ternary matrix decodes and prefills on kernels tuned for this machine
 };
 

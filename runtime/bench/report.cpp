@@ -82,9 +82,9 @@ std::string model_table(const ModelFigures &f) {
       "decode   {:8.1f} tok/s   {:5.1f} % of read bandwidth ({:.1f} GB/s; {:.1f} MB a token)\n"
       "memory   {:8.0f} MiB at most\n"
       "start    {:8.2f} s from process start to the first token, weights {}\n",
-      f.preset, f.threads, f.threads == 1 ? "" : "s", f.head, f.tuned ? "tuned" : "default", f.prefill_tok_s,
-      f.roof_pct_prefill, f.roof_gop_s, f.decode_tok_s, f.roof_pct_decode, f.roof_gb_s, f.bytes_per_token / 1e6,
-      f.rss_mib, f.start_s, f.prepacked ? "prepacked" : "not prepacked");
+      f.preset, f.threads, f.threads == 1 ? "" : "s", f.head, f.kernels, f.prefill_tok_s, f.roof_pct_prefill,
+      f.roof_gop_s, f.decode_tok_s, f.roof_pct_decode, f.roof_gb_s, f.bytes_per_token / 1e6, f.rss_mib, f.start_s,
+      f.prepacked ? "prepacked" : "not prepacked");
 }
 
 std::string model_json(const ModelFigures &f) {
