@@ -28,49 +28,45 @@ struct Unplannable {
 
 class Planner {
  public:
-  explicit Planner(const KernelSpec &spec) : spec_(spec), found_(find_contractions(spec)) {}
+  explicit Planner(const KernelSpec &spec) : spec_(spec) {}
 
   ContractionPlan plan() {
-    if (found_.empty()) throw Unplannable{"it has no sum of ternary weights times int8 activations"};
+    if (find_contractions(spec_).empty()) throw Unplannable{"it has no sum of ternary weights times int8 activations"};
     for (const Definition &definition : spec_.definitions)
       if (spec_.find(definition.tensor)->role == Role::Out) add_output(definition);
+    if (plan_.sums.empty()) throw Unplannable{"no output needs its contractions"};
     for (const PlannedOutput &output : plan_.outputs) check_rest(output.value);
     return std::move(plan_);
   }
 
  private:
-  // Whether the expression needs a contraction's result, directly or through locals.
-  bool needs_sum(const ExprPtr &e) {
-    bool needs = false;
-    compiler::walk(e, [&](const ExprPtr &node) {
-      for (const Contraction &c : found_) needs |= c.sum == node;
-      if (node->op == Op::Load && !needs) {
-        const compiler::Tensor *tensor = spec_.find(node->name);
-        if (tensor->role == Role::Local || tensor->role == Role::Out)
-          needs |= needs_sum(spec_.definition(node->name)->value);
-      }
-    });
-    return needs;
+  // Replaces loads of locals (and of outputs defined earlier) by their definitions; equal loads give one node.
+  ExprPtr expand(const ExprPtr &e, int depth = 0) {
+    if (depth > 64 || ++work_ > 100000) throw Unplannable{"its locals expand to too much"};
+    if (e->op == Op::Load && is_computed(*spec_.find(e->name))) {
+      for (const auto &[load, expanded] : expanded_)
+        if (compiler::equal(load, e)) return expanded;
+      const Definition &definition = *spec_.definition(e->name);
+      std::map<std::string, ExprPtr> arguments;
+      for (size_t i = 0; i < definition.vars.size(); ++i)
+        arguments[definition.vars[i].name] = expand(e->args[i], depth + 1);
+      const ExprPtr value = expand(compiler::substitute(definition.value, arguments), depth + 1);
+      expanded_.emplace_back(e, value);
+      return value;
+    }
+    return rebuild(e, [&](const ExprPtr &arg) { return expand(arg, depth + 1); });
   }
 
-  // Replaces loads of locals that need contractions by their definitions.
-  ExprPtr expand(const ExprPtr &e, int depth = 0) {
-    if (depth > 64) throw Unplannable{"its locals nest too deep"};
-    if (e->op == Op::Load) {
-      const compiler::Tensor *tensor = spec_.find(e->name);
-      if ((tensor->role == Role::Local || tensor->role == Role::Out) && needs_sum(e)) {
-        const Definition &definition = *spec_.definition(e->name);
-        std::map<std::string, ExprPtr> arguments;
-        for (size_t i = 0; i < definition.vars.size(); ++i)
-          arguments[definition.vars[i].name] = expand(e->args[i], depth + 1);
-        // Variables of the same name on both sides: substitution is simultaneous, so this is safe.
-        return expand(compiler::substitute(definition.value, arguments), depth + 1);
-      }
-    }
+  static bool is_computed(const compiler::Tensor &tensor) {
+    return tensor.role == Role::Local || tensor.role == Role::Out;
+  }
+
+  template <typename Change>
+  static ExprPtr rebuild(const ExprPtr &e, const Change &change) {
     std::vector<ExprPtr> args;
     bool changed = false;
     for (const ExprPtr &arg : e->args) {
-      args.push_back(expand(arg, depth + 1));
+      args.push_back(change(arg));
       changed |= args.back() != arg;
     }
     if (!changed) return e;
@@ -82,6 +78,8 @@ class Planner {
   // Takes an output's variables as the plan's, or renames them to those of the first output.
   ExprPtr with_common_variables(const Definition &definition) {
     const size_t rank = definition.vars.size();
+    if (spec_.find(definition.tensor)->pad > 1)
+      throw Unplannable{fmt::format("output {} is padded", definition.tensor)};
     if (rank == 0 || rank > 2) throw Unplannable{fmt::format("output {} has rank {}", definition.tensor, rank)};
     const auto size_of = [&](const compiler::IndexVar &var) {
       const auto at = std::find(spec_.sizes.begin(), spec_.sizes.end(), var.extent->name);
@@ -123,16 +121,7 @@ class Planner {
       plan_.sums.push_back(std::move(*contraction));
       return e;
     }
-    std::vector<ExprPtr> args;
-    bool changed = false;
-    for (const ExprPtr &arg : e->args) {
-      args.push_back(share_sums(arg));
-      changed |= args.back() != arg;
-    }
-    if (!changed) return e;
-    auto copy = std::make_shared<compiler::Expr>(*e);
-    copy->args = std::move(args);
-    return copy;
+    return rebuild(e, [&](const ExprPtr &arg) { return share_sums(arg); });
   }
 
   void check_sum(const Contraction &c) {
@@ -140,10 +129,13 @@ class Planner {
     if (!is(c.row, plan_.n)) throw Unplannable{fmt::format("rows of {} are not taken in order", c.weights)};
     if (c.rows->op != Op::Size || c.rows->name != spec_.sizes[static_cast<size_t>(plan_.n_size)])
       throw Unplannable{fmt::format("{} has other rows than the output", c.weights)};
+    if (c.depth->op != Op::Size) throw Unplannable{fmt::format("the columns of {} are not a size", c.weights)};
     if (c.lead.size() > 1 || (c.lead.size() == 1 && !is(c.lead[0], plan_.m)))
       throw Unplannable{fmt::format("rows of {} are not taken in order", c.activations)};
     if (c.activation_pad % 64 != 0) throw Unplannable{fmt::format("rows of {} are not padded to 64", c.activations)};
     if (!c.group) return;
+    if (c.extent->op != Op::Size && c.extent->op != Op::IntConst)
+      throw Unplannable{fmt::format("the length of {}'s groups is neither a size nor a constant", c.weights)};
     if (c.group->op != Op::Var) throw Unplannable{fmt::format("groups of {} are not taken in order", c.weights)};
     if (!required_multiple(spec_, c.extent, 64))
       throw Unplannable{fmt::format("groups of {} are not required to be multiples of 64", c.weights)};
@@ -158,11 +150,14 @@ class Planner {
       if (tensor->type == Type::Ternary) throw Unplannable{fmt::format("{} is read outside of a contraction", e->name)};
       if (tensor->role == Role::Local) check_rest(spec_.definition(e->name)->value);
     }
+    if (compiler::is_reduction(e->op) && uses_variable(e->args[0], plan_.n))
+      throw Unplannable{fmt::format("a reduction's length depends on {}", plan_.n)};
     for (const ExprPtr &arg : e->args) check_rest(arg);
   }
 
   const KernelSpec &spec_;
-  std::vector<Contraction> found_;
+  std::vector<std::pair<ExprPtr, ExprPtr>> expanded_;
+  int work_ = 0;
   ContractionPlan plan_;
 };
 

@@ -10,7 +10,7 @@
 
 namespace bittern::schedules {
 
-// tensor[.., n] = value, with locals that contain contractions expanded in place.
+// tensor[.., n] = value, with all locals expanded in place.
 struct PlannedOutput {
   std::string tensor;
   compiler::ExprPtr value;

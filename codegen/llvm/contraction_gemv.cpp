@@ -1,0 +1,328 @@
+// llvm.gemv: streams packed weights once past a few tokens. Each step sums `rows` units of packed codes for `tokens`
+// activation rows in int16 lanes, widens every `chunk` units, and leaves int32 sums in a block that the epilogue turns
+// into outputs. Weights far ahead are prefetched: cold weights are what decoding reads.
+#include <fmt/format.h>
+#include <llvm/IR/Constants.h>
+#include <llvm/IR/Intrinsics.h>
+
+#include <algorithm>
+
+#include "codegen/llvm/contraction.h"
+#include "compiler/error.h"
+
+namespace bittern::codegen {
+
+using llvm::Value;
+using Values = KernelBuilder::Values;
+
+namespace {
+
+constexpr int64_t kBlockRows = 64;  // rows a tile; a multiple of every step's rows
+
+class Gemv {
+ public:
+  Gemv(KernelBuilder &kb, const schedules::ContractionPlan &plan)
+      : kb_(kb),
+        b_(kb.b),
+        plan_(plan),
+        isa_(kb),
+        walk_(kb.request.schedule.layout),
+        epilogue_(kb, plan),
+        rows_(parameter("rows")),
+        tokens_(parameter("tokens")),
+        chunk_(parameter("chunk")),
+        unroll_(parameter("unroll")),
+        prefetch_(parameter("prefetch")),
+        near_(parameter("hint") != 0),
+        scaled_(parameter("scaled") != 0) {}
+
+  void emit() {
+    kb_.descriptor.tile_size_index = plan_.n_size;
+    kb_.descriptor.tile = kBlockRows;
+    epilogue_.prepare();
+    take_blocks();
+    const auto [first, last] = kb_.tile_range();
+    kb_.loop(first, last, kBlockRows, [&, last = last](Value *n0) {
+      Value *n1 = kb_.minimum(b_.CreateAdd(n0, kb_.i64(kBlockRows)), last);
+      kb_.loop(kb_.i64(0), epilogue_.tokens(), tokens_, [&](Value *m0) {
+        for (size_t index = 0; index < plan_.sums.size(); ++index) sum_block(index, n0, n1, m0);
+        Value *end = kb_.minimum(kb_.i64(tokens_), b_.CreateSub(epilogue_.tokens(), m0));
+        kb_.loop(kb_.i64(0), end, 1, [&](Value *token) {
+          epilogue_.emit(n0, n1, b_.CreateAdd(m0, token), token,
+                         [&](size_t index, Value *n, Value *slot, Value *group, unsigned lanes) -> Value * {
+                           llvm::Type *type = lanes == 1 ? b_.getInt32Ty() : kb_.vector(b_.getInt32Ty(), lanes);
+                           return b_.CreateAlignedLoad(type, block_place(index, b_.CreateSub(n, n0), slot, group),
+                                                       llvm::Align(4));
+                         });
+        });
+      });
+    });
+  }
+
+ private:
+  int64_t parameter(const char *name) const {
+    const auto found = kb_.request.schedule.params.find(name);
+    if (found == kb_.request.schedule.params.end())
+      throw Error(fmt::format("llvm.gemv: parameter {} is missing", name));
+    return found->second;
+  }
+
+  // One block of sums per contraction: [group][token][row]. Without groups it is small enough for the stack.
+  void take_blocks() {
+    for (const schedules::Contraction &c : plan_.sums) {
+      const int64_t elements = tokens_ * kBlockRows;
+      if (!c.group) {
+        blocks_.push_back(kb_.local_array(b_.getInt32Ty(), static_cast<uint64_t>(elements)));
+        continue;
+      }
+      // Groups are at least 64 long, so depth / 64 bounds their number.
+      const auto size = std::find(kb_.spec.sizes.begin(), kb_.spec.sizes.end(), c.depth->name);
+      blocks_.push_back(take_scratch(kb_, 0, {{static_cast<int>(size - kb_.spec.sizes.begin()), elements * 4 / 64}}));
+    }
+  }
+
+  Value *block_place(size_t index, Value *row, Value *token, Value *group) {
+    Value *slot = token;
+    if (group) slot = b_.CreateAdd(b_.CreateMul(group, kb_.i64(tokens_)), token);
+    return b_.CreateGEP(b_.getInt32Ty(), blocks_[index], b_.CreateAdd(b_.CreateMul(slot, kb_.i64(kBlockRows)), row));
+  }
+
+  // What one step of rows needs: where its units and activation rows begin.
+  struct Step {
+    Values units;        // per vector of rows: its first unit
+    Values activations;  // per token
+  };
+
+  void sum_block(size_t index, Value *n0, Value *n1, Value *m0) {
+    const schedules::Contraction &c = plan_.sums[index];
+    const int64_t step_rows = rows_ * walk_.rows_a_unit;
+    Step step;
+    Value *last_token = b_.CreateSub(epilogue_.tokens(), kb_.i64(1));
+    Values token_index;
+    for (int64_t t = 0; t < tokens_; ++t) {
+      // Slots past the last token repeat it; the epilogue does not read them.
+      Value *m = tokens_ == 1 ? m0 : kb_.minimum(b_.CreateAdd(m0, kb_.i64(t)), last_token);
+      token_index.push_back(m);
+      Values place = c.lead.empty() ? Values{kb_.i64(0)} : Values{m, kb_.i64(0)};
+      step.activations.push_back(kb_.address(c.activations, place));
+    }
+    Value *depth = kb_.size_expression(c.depth);
+    Value *padded_depth = round_up(depth, walk_.k_a_unit);
+    Value *tile_bytes = b_.CreateMul(padded_depth, kb_.i64(walk_.row_tile() / 4));
+    Value *rows = kb_.size_expression(c.rows);
+    Value *last_tile =
+        b_.CreateSub(b_.CreateUDiv(round_up(rows, walk_.row_tile()), kb_.i64(walk_.row_tile())), kb_.i64(1));
+    kb_.loop(n0, n1, step_rows, [&](Value *n) {
+      step.units.clear();
+      Value *tile = b_.CreateUDiv(n, kb_.i64(walk_.row_tile()));
+      for (int64_t r = 0; r < rows_; ++r) {
+        // Tiles past the last one repeat it; their sums fall outside of the block's rows.
+        Value *own = r / walk_.interleave == 0
+                         ? tile
+                         : kb_.minimum(b_.CreateAdd(tile, kb_.i64(r / walk_.interleave)), last_tile);
+        Value *offset = b_.CreateAdd(b_.CreateMul(own, tile_bytes), kb_.i64(r % walk_.interleave * 32));
+        step.units.push_back(b_.CreateGEP(b_.getInt8Ty(), kb_.data(c.weights), offset));
+      }
+      Value *row = b_.CreateSub(n, n0);
+      if (!c.group) {
+        const Values sums = sum_depth(step, kb_.i64(0), depth);
+        for (int64_t t = 0; t < tokens_; ++t) store_sums(index, sums, t, token_index, row, nullptr);
+        return;
+      }
+      Value *extent = kb_.size_expression(c.extent);
+      kb_.loop(kb_.i64(0), b_.CreateUDiv(depth, extent), 1, [&](Value *group) {
+        Value *begin = b_.CreateMul(group, extent);
+        const Values sums = sum_group(step, begin, extent);
+        for (int64_t t = 0; t < tokens_; ++t) store_sums(index, sums, t, token_index, row, group);
+      });
+    });
+  }
+
+  Value *round_up(Value *x, int64_t multiple) {
+    return b_.CreateAnd(b_.CreateAdd(x, kb_.i64(multiple - 1)), kb_.i64(-multiple));
+  }
+
+  // Sums over [0, depth), whose activations are zero up to the next multiple of 64.
+  Values sum_depth(const Step &step, Value *begin, Value *depth) {
+    Values sums(static_cast<size_t>(rows_ * tokens_), llvm::Constant::getNullValue(isa_.words()));
+    if (walk_.quads) {
+      Value *units = b_.CreateUDiv(round_up(depth, 16), kb_.i64(16));
+      return sum_units(step, begin, units, sums);
+    }
+    Value *halves = b_.CreateUDiv(round_up(depth, 64), kb_.i64(64));
+    Value *units = b_.CreateUDiv(halves, kb_.i64(2));
+    sums = sum_units(step, begin, units, sums);
+    return sum_half_units(step, b_.CreateMul(units, kb_.i64(2)), halves, sums);
+  }
+
+  // Sums over [begin, begin + extent), both multiples of 64.
+  Values sum_group(const Step &step, Value *begin, Value *extent) {
+    Values sums(static_cast<size_t>(rows_ * tokens_), llvm::Constant::getNullValue(isa_.words()));
+    const auto *known = llvm::dyn_cast<llvm::ConstantInt>(extent);
+    if (walk_.quads || (known && known->getSExtValue() % walk_.k_a_unit == 0)) {
+      Value *first = b_.CreateUDiv(begin, kb_.i64(walk_.k_a_unit));
+      return sum_units(step, first, b_.CreateAdd(first, b_.CreateUDiv(extent, kb_.i64(walk_.k_a_unit))), sums);
+    }
+    Value *first = b_.CreateUDiv(begin, kb_.i64(64));
+    return sum_half_units(step, first, b_.CreateAdd(first, b_.CreateUDiv(extent, kb_.i64(64))), sums);
+  }
+
+  // Adds the units [first, last) to int32 sums, `chunk` units at a time in int16.
+  Values sum_units(const Step &step, Value *first, Value *last, const Values &sums) {
+    return sum_chunks(
+        first, last, chunk_, unroll_, sums,
+        [&](Value *unit, const Values &partial) { return add_unit(step, unit, partial); }, scaled_);
+  }
+
+  Values sum_half_units(const Step &step, Value *first, Value *last, const Values &sums) {
+    const auto *from = llvm::dyn_cast<llvm::ConstantInt>(first), *to = llvm::dyn_cast<llvm::ConstantInt>(last);
+    if (from && to && from->getSExtValue() >= to->getSExtValue()) return sums;
+    return sum_chunks(
+        first, last, 2 * std::min<int64_t>(chunk_, 8), 1, sums,
+        [&](Value *half, const Values &partial) { return add_half_unit(step, half, partial); }, false);
+  }
+
+  using AddStep = std::function<Values(Value *, const Values &)>;
+  Values sum_chunks(Value *first, Value *last, int64_t chunk, int64_t unroll, const Values &sums, const AddStep &add,
+                    bool scaled) {
+    const size_t count = sums.size();
+    const Values zero(scaled ? 2 * count : count, llvm::Constant::getNullValue(isa_.halves()));
+    return kb_.loop(first, last, chunk, sums, [&](Value *begin, const Values &totals) {
+      Value *end = kb_.minimum(b_.CreateAdd(begin, kb_.i64(chunk)), last);
+      Values partial = zero;
+      Value *rest = begin;
+      if (unroll > 1) {
+        rest = b_.CreateAdd(begin, b_.CreateAnd(b_.CreateSub(end, begin), kb_.i64(-unroll)));
+        partial = kb_.loop(begin, rest, unroll, partial, [&](Value *at, const Values &carried) {
+          Values next = carried;
+          for (int64_t u = 0; u < unroll; ++u) next = add(b_.CreateAdd(at, kb_.i64(u)), next);
+          return next;
+        });
+      }
+      if (!divides(unroll, chunk, first, last)) partial = kb_.loop(rest, end, 1, partial, add);
+      Values widened;
+      for (size_t i = 0; i < count; ++i) {
+        Value *sum = b_.CreateAdd(totals[i], isa_.widen(partial[i]));
+        // The second half holds fields at four times their value; pairs of them stay multiples of four.
+        if (scaled) sum = b_.CreateAdd(sum, b_.CreateAShr(isa_.widen(partial[count + i]), uint64_t{2}));
+        widened.push_back(sum);
+      }
+      return widened;
+    });
+  }
+
+  // Whether unrolled steps surely cover every chunk of [first, last).
+  static bool divides(int64_t unroll, int64_t chunk, Value *first, Value *last) {
+    if (unroll == 1) return false;
+    const auto *from = llvm::dyn_cast<llvm::ConstantInt>(first), *to = llvm::dyn_cast<llvm::ConstantInt>(last);
+    return from && to && chunk % unroll == 0 && (to->getSExtValue() - from->getSExtValue()) % unroll == 0;
+  }
+
+  Value *load_codes(const Step &step, int64_t r, Value *unit) {
+    Value *offset = b_.CreateMul(unit, kb_.i64(walk_.interleave * 32), "", false, true);
+    return b_.CreateAlignedLoad(isa_.bytes(), b_.CreateGEP(b_.getInt8Ty(), step.units[static_cast<size_t>(r)], offset),
+                                llvm::Align(1));
+  }
+
+  // The activations that meet the field which begins at k: 32 of them, or 4 for each of 8 rows.
+  Value *load_activations(const Step &step, int64_t t, Value *k) {
+    Value *place = b_.CreateGEP(b_.getInt8Ty(), step.activations[static_cast<size_t>(t)], k);
+    if (!walk_.quads) return b_.CreateAlignedLoad(isa_.bytes(), place, llvm::Align(1));
+    return b_.CreateBitCast(b_.CreateVectorSplat(8, b_.CreateAlignedLoad(b_.getInt32Ty(), place, llvm::Align(1))),
+                            isa_.bytes());
+  }
+
+  void prefetch_units(const Step &step, Value *unit) {
+    if (prefetch_ == 0) return;
+    for (int64_t r = 0; r < rows_; ++r) {
+      if (r % walk_.interleave % 2 != 0) continue;  // two units share a cache line
+      Value *offset = b_.CreateAdd(b_.CreateMul(unit, kb_.i64(walk_.interleave * 32)), kb_.i64(prefetch_));
+      Value *place = b_.CreateGEP(b_.getInt8Ty(), step.units[static_cast<size_t>(r)], offset);
+      kb_.call(llvm::Intrinsic::prefetch, {b_.getPtrTy()},
+               {place, b_.getInt32(0), b_.getInt32(near_ ? 3 : 0), b_.getInt32(1)});
+    }
+  }
+
+  Values add_unit(const Step &step, Value *unit, const Values &partial) {
+    prefetch_units(step, unit);
+    const size_t count = static_cast<size_t>(rows_ * tokens_);
+    Values packed, next = partial;
+    for (int64_t r = 0; r < rows_; ++r) packed.push_back(load_codes(step, r, unit));
+    Value *k = b_.CreateMul(unit, kb_.i64(walk_.k_a_unit), "", false, true);
+    for (int field = 0; field < 4; ++field) {
+      // Scaled: fields 1 and 3 keep their place at bits 2 and 3, so that only one shift is needed for a unit.
+      const bool high = scaled_ && field % 2 == 1;
+      Values codes;
+      for (Value *unit_codes : packed)
+        codes.push_back(scaled_ ? isa_.masked(unit_codes, field / 2 * 4, high ? 12 : 3)
+                                : isa_.field(unit_codes, 2 * field));
+      for (int64_t t = 0; t < tokens_; ++t) {
+        Value *activations = load_activations(step, t, b_.CreateAdd(k, kb_.i64(field * walk_.k_a_vector())));
+        for (int64_t r = 0; r < rows_; ++r) {
+          Value *&sum = next[static_cast<size_t>(r * tokens_ + t) + (high ? count : 0)];
+          sum = b_.CreateAdd(sum, isa_.pair_products(codes[static_cast<size_t>(r)], activations));
+        }
+      }
+    }
+    return next;
+  }
+
+  // Half a unit of the i2r family: fields 0 and 1, or 2 and 3, which are 64 consecutive k.
+  Values add_half_unit(const Step &step, Value *half, const Values &partial) {
+    Value *unit = b_.CreateLShr(half, uint64_t{1});
+    Value *low = b_.CreateShl(b_.CreateAnd(half, kb_.i64(1)), uint64_t{2});
+    Values packed, next = partial;
+    for (int64_t r = 0; r < rows_; ++r) packed.push_back(load_codes(step, r, unit));
+    for (int field = 0; field < 2; ++field) {
+      Value *k = b_.CreateAdd(b_.CreateMul(half, kb_.i64(64)), kb_.i64(32 * field));
+      Values codes;
+      for (Value *unit_codes : packed) codes.push_back(isa_.field(unit_codes, b_.CreateAdd(low, kb_.i64(2 * field))));
+      for (int64_t t = 0; t < tokens_; ++t) {
+        Value *activations = load_activations(step, t, k);
+        for (int64_t r = 0; r < rows_; ++r) {
+          Value *&sum = next[static_cast<size_t>(r * tokens_ + t)];
+          sum = b_.CreateAdd(sum, isa_.pair_products(codes[static_cast<size_t>(r)], activations));
+        }
+      }
+    }
+    return next;
+  }
+
+  // Token t's sums of this step, less the offset that codes carry, into the block.
+  void store_sums(size_t index, const Values &sums, int64_t t, const Values &token_index, Value *row, Value *group) {
+    Value *offset = epilogue_.activation_sum(index, token_index[static_cast<size_t>(t)], group);
+    const auto put = [&](Value *vector, int64_t first_row, unsigned lanes) {
+      Value *result = b_.CreateSub(vector, lanes == 1 ? offset : b_.CreateVectorSplat(lanes, offset));
+      b_.CreateAlignedStore(result, block_place(index, b_.CreateAdd(row, kb_.i64(first_row)), kb_.i64(t), group),
+                            llvm::Align(4));
+    };
+    if (walk_.quads) {
+      for (int64_t r = 0; r < rows_; ++r) put(sums[static_cast<size_t>(r * tokens_ + t)], 8 * r, 8);
+      return;
+    }
+    Values own;
+    for (int64_t r = 0; r < rows_; ++r) own.push_back(sums[static_cast<size_t>(r * tokens_ + t)]);
+    put(isa_.sums_of(own), 0, static_cast<unsigned>(rows_));
+  }
+
+  KernelBuilder &kb_;
+  llvm::IRBuilder<> &b_;
+  const schedules::ContractionPlan &plan_;
+  PairArithmetic isa_;
+  PackedWalk walk_;
+  ContractionEpilogue epilogue_;
+  const int64_t rows_, tokens_, chunk_, unroll_, prefetch_;
+  const bool near_, scaled_;
+  Values blocks_;
+};
+
+}  // namespace
+
+void emit_gemv(KernelBuilder &kb) {
+  std::string why;
+  const auto plan = schedules::plan_contractions(kb.spec, &why);
+  if (!plan) throw Error(fmt::format("llvm.gemv cannot lower kernel {}: {}", kb.spec.name, why));
+  Gemv(kb, *plan).emit();
+}
+
+}  // namespace bittern::codegen

@@ -1,0 +1,236 @@
+// llvm.gemv and llvm.gemm as rows of the template table: parameters, legality (the int16 proofs among it), a roofline
+// prior, and what ships for every weight layout.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "compiler/bounds.h"
+#include "schedules/contraction_plan.h"
+#include "schedules/layout.h"
+#include "schedules/template.h"
+
+namespace bittern::schedules {
+namespace {
+
+using compiler::Interval;
+using compiler::KernelSpec;
+using compiler::Sizes;
+
+// What legality and prior need of a kernel's plan. Asked for every point of the space, so the last answer is kept; the
+// definitions' nodes are its key and are held alive by it.
+struct Facts {
+  std::vector<compiler::ExprPtr> key;
+  bool planned = false, grouped = false;
+  std::string n, m, k, group;  // names of sizes; empty when there is none
+  int contractions = 0;
+};
+
+const Facts &facts(const KernelSpec &spec) {
+  thread_local Facts last;
+  std::vector<compiler::ExprPtr> key;
+  for (const compiler::Definition &definition : spec.definitions) key.push_back(definition.value);
+  if (last.key == key && !key.empty()) return last;
+  last = {};
+  last.key = std::move(key);
+  const auto plan = plan_contractions(spec);
+  if (!plan) return last;
+  last.planned = true;
+  last.grouped = plan->grouped;
+  last.contractions = static_cast<int>(plan->sums.size());
+  last.n = spec.sizes[static_cast<size_t>(plan->n_size)];
+  if (plan->m_size >= 0) last.m = spec.sizes[static_cast<size_t>(plan->m_size)];
+  last.k = plan->sums.front().depth->name;
+  return last;
+}
+
+int64_t size_or(const Sizes &sizes, const std::string &name, int64_t fallback) {
+  const auto found = sizes.find(name);
+  return found == sizes.end() ? fallback : found->second;
+}
+
+constexpr Interval kActivation{-128, 127};
+
+bool applies(const KernelSpec &spec, const Target &target) {
+  return target.llvm_triple.starts_with("x86_64") && facts(spec).planned;
+}
+
+// The preferred layout first: an untuned machine stores weights in the layout of the first default for M = 1.
+std::vector<std::string> all_layouts(const KernelSpec &, const Target &) {
+  return {"i2q32", "i2q16", "i2r4", "i2r8", "i2r2", "i2q8", "i2r1"};
+}
+
+bool is_quads(const std::string &layout) { return find_layout(layout).k_tile == 16; }
+int64_t interleaved_units(const std::string &layout) {
+  return find_layout(layout).row_tile / (is_quads(layout) ? 8 : 1);
+}
+
+std::optional<std::string> int32_overflow(const Facts &kernel, const Sizes &sizes) {
+  const int64_t depth = size_or(sizes, kernel.k, 0);
+  if (const auto reason = compiler::accumulator_overflow(Interval{0, 2}, kActivation, depth, 32))
+    return fmt::format("int32 sums over {}={}: {}", kernel.k, depth, *reason);
+  return std::nullopt;
+}
+
+// --- gemv ---------------------------------------------------------------------------------------------------------
+
+std::vector<Param> gemv_params(const KernelSpec &spec, const Target &) {
+  std::vector<int64_t> tokens = {1, 2, 3, 4, 8};
+  if (facts(spec).m.empty()) tokens = {1};
+  return {{"rows", {1, 2, 4, 8}, 4, "32-byte units of different rows summed together"},
+          {"tokens", tokens, 1, "activation rows a unit of weights meets"},
+          {"chunk", {8, 16}, 16, "units summed in int16 before widening"},
+          {"unroll", {1, 2}, 1, "units a loop step"},
+          {"prefetch", {0, 1024, 2048, 4096, 8192}, 2048, "bytes of weights fetched ahead"},
+          {"hint", {0, 1}, 1, "prefetch into all cache levels (1) or past them (0)"},
+          {"scaled", {0, 1}, 0, "1: odd fields are summed in place at four times their value, saving two shifts"}};
+}
+
+std::optional<std::string> gemv_illegal(const KernelSpec &spec, const Sizes &sizes, const Schedule &s, const Target &) {
+  const int64_t rows = s.get("rows", 4), tokens = s.get("tokens", 1), chunk = s.get("chunk", 16);
+  const bool scaled = s.get("scaled", 0) != 0;
+  const int64_t interleaved = interleaved_units(s.layout);
+  if (rows % interleaved != 0)
+    return fmt::format("rows={} is not a multiple of the {} units that layout {} interleaves", rows, interleaved,
+                       s.layout);
+  // A lane of pair products takes two products a field; scaled schedules have two accumulators of two fields each.
+  const auto overflow = scaled ? compiler::accumulator_overflow(Interval{0, 8}, kActivation, 4 * chunk, 16)
+                               : compiler::accumulator_overflow(Interval{0, 2}, kActivation, 8 * chunk, 16);
+  if (overflow) return fmt::format("chunk={}: {}", chunk, *overflow);
+  if (rows * tokens * (scaled ? 2 : 1) > 8)
+    return fmt::format("rows={} times tokens={}{} accumulators do not fit 16 registers", rows, tokens,
+                       scaled ? " times 2" : "");
+  if (s.get("prefetch", 0) == 0 && s.get("hint", 1) == 0) return "hint=0 says nothing without a prefetch";
+  const Facts &kernel = facts(spec);
+  if (const auto m = sizes.find(kernel.m); m != sizes.end() && tokens > 1 && tokens > m->second)
+    return fmt::format("tokens={} is more than {}={}", tokens, kernel.m, m->second);
+  return int32_overflow(kernel, sizes);
+}
+
+// Cycles of a processor that does four vector operations a cycle and reads eight bytes of cold weights meanwhile.
+constexpr double kOperationsPerCycle = 4, kBytesPerCycle = 8;
+
+struct Work {
+  double m, units, read_cycles, roof;
+};
+Work work_of(const KernelSpec &spec, const Sizes &sizes) {
+  const Facts &kernel = facts(spec);
+  const auto n = static_cast<double>(size_or(sizes, kernel.n, 2560)),
+             k = static_cast<double>(size_or(sizes, kernel.k, 2560));
+  const auto m = static_cast<double>(kernel.m.empty() ? 1 : std::max<int64_t>(1, size_or(sizes, kernel.m, 1)));
+  const double units = n * k / 128;
+  const double read = units * 32 / kBytesPerCycle;
+  return {m, units, read, std::max(read, m * units * 8 / kOperationsPerCycle)};
+}
+
+double gemv_prior(const KernelSpec &spec, const Sizes &sizes, const Schedule &s, const Target &) {
+  const Work work = work_of(spec, sizes);
+  const auto tokens = static_cast<double>(s.get("tokens", 1)), rows = static_cast<double>(s.get("rows", 4));
+  const double decode = s.get("scaled", 0) ? 5 : 7;
+  const double widening = (s.get("scaled", 0) ? 5.0 : 2.0) / static_cast<double>(s.get("chunk", 16));
+  const double passes = std::ceil(work.m / tokens);
+  double a_unit = decode + tokens * (8 + widening + (is_quads(s.layout) ? 0 : 0.4)) + 2 * tokens / rows;
+  if (rows * tokens > 8) a_unit *= 1.3;
+  const double operations = passes * work.units * a_unit / kOperationsPerCycle;
+  double cost = std::max(operations, work.read_cycles) + 0.2 * std::min(operations, work.read_cycles);
+  if (s.get("prefetch", 0) == 0) cost += 0.10 * work.read_cycles;
+  if (s.get("prefetch", 0) == 1024 || s.get("prefetch", 0) == 8192) cost += 0.02 * work.read_cycles;
+  if (s.get("hint", 1) == 0) cost += 0.02 * work.read_cycles;
+  return cost / work.roof;
+}
+
+Schedule gemv(const std::string &layout, int64_t tokens) {
+  const int64_t rows = std::max<int64_t>(interleaved_units(layout), tokens == 1 ? 4 : tokens == 2 ? 4 : 2);
+  return {"llvm",
+          "gemv",
+          {{"rows", rows},
+           {"tokens", tokens},
+           {"chunk", 16},
+           {"unroll", 1},
+           {"prefetch", 4096},
+           {"hint", 1},
+           {"scaled", 0}},
+          layout};
+}
+
+std::vector<Default> gemv_defaults(const KernelSpec &spec, const Target &target) {
+  std::vector<Default> all;
+  const bool one_token = facts(spec).m.empty();
+  for (const std::string &layout : all_layouts(spec, target)) {
+    all.push_back({gemv(layout, 1), 1, one_token ? INT64_MAX : 1});
+    if (one_token) continue;
+    const int64_t widest = std::min<int64_t>(4, 8 / interleaved_units(layout));
+    all.push_back({gemv(layout, std::min<int64_t>(2, widest)), 2, 2});
+    all.push_back({gemv(layout, widest), 3, 8});
+  }
+  return all;
+}
+
+// --- gemm ---------------------------------------------------------------------------------------------------------
+
+std::vector<Param> gemm_params(const KernelSpec &, const Target &) {
+  return {{"nr", {1, 2, 3, 4}, 4, "vectors of 8 rows in the register tile"},
+          {"mt", {2, 3, 4}, 2, "tokens in the register tile"},
+          {"nb", {32, 64, 96}, 32, "rows unpacked together"},
+          {"mb", {32, 128, 512}, 128, "tokens that pass over unpacked codes"},
+          {"kb", {256, 512, 1024, 2048}, 512, "k unpacked together; a group's length where sums run over groups"},
+          {"unroll", {1, 2, 4}, 2, "steps of 4 k a loop step"}};
+}
+
+std::optional<std::string> gemm_illegal(const KernelSpec &spec, const Sizes &sizes, const Schedule &s, const Target &) {
+  const int64_t nr = s.get("nr", 4), mt = s.get("mt", 2), nb = s.get("nb", 32);
+  if (nr * mt > 9) return fmt::format("nr={} times mt={} accumulators do not fit 16 registers", nr, mt);
+  if (nb % (8 * nr) != 0) return fmt::format("nb={} is not a multiple of the register tile's {} rows", nb, 8 * nr);
+  // 64 steps of 4 k, two products a lane each.
+  if (const auto overflow = compiler::accumulator_overflow(Interval{0, 2}, kActivation, 128, 16)) return overflow;
+  const Facts &kernel = facts(spec);
+  if (kernel.m.empty()) return "the kernel has no tokens to share unpacked codes";
+  if (kernel.grouped && s.get("mb", 128) > 32)
+    return fmt::format("mb={}: sums of every group of more than 32 tokens do not fit the cache", s.get("mb", 128));
+  if (kernel.grouped && s.get("kb", 512) != 512) return "kb says nothing where sums run over groups";
+  if (const auto m = sizes.find(kernel.m); m != sizes.end()) {
+    if (mt > std::max<int64_t>(2, m->second)) return fmt::format("mt={} is more than {}={}", mt, kernel.m, m->second);
+    if (s.get("mb", 128) > 32 && s.get("mb", 128) >= 4 * m->second)
+      return fmt::format("mb={} is far more than {}={}", s.get("mb", 128), kernel.m, m->second);
+  }
+  return int32_overflow(kernel, sizes);
+}
+
+double gemm_prior(const KernelSpec &spec, const Sizes &sizes, const Schedule &s, const Target &) {
+  const Work work = work_of(spec, sizes);
+  const auto nr = static_cast<double>(s.get("nr", 4)), mt = static_cast<double>(s.get("mt", 2));
+  const auto mb = static_cast<double>(s.get("mb", 128)), kb = static_cast<double>(s.get("kb", 512));
+  const auto nb = static_cast<double>(s.get("nb", 32));
+  const double unpack = std::ceil(work.m / mb) * work.units * (is_quads(s.layout) ? 12 : 16);
+  const double tokens = std::ceil(work.m / mt) * mt;
+  double tile = 8 + 0.5 / 16 + 12 * 8 / kb;                // products, widening, sums through memory
+  tile += 4 * std::max(0.0, (nr + mt) / (nr * mt) - 0.7);  // loads that products cannot hide
+  if (nb * kb > 24 * 1024) tile += 0.6;                    // codes fall out of the first-level cache
+  if (s.get("unroll", 1) == 1) tile += 0.4;
+  return ((unpack + tokens * work.units * tile) / kOperationsPerCycle + 0.5 * work.read_cycles) / work.roof;
+}
+
+std::vector<Default> gemm_defaults(const KernelSpec &spec, const Target &target) {
+  std::vector<Default> all;
+  const Facts &kernel = facts(spec);
+  if (kernel.m.empty()) return all;
+  for (const std::string &layout : all_layouts(spec, target)) {
+    Schedule schedule{"llvm",
+                      "gemm",
+                      {{"nr", 4}, {"mt", 2}, {"nb", 32}, {"mb", kernel.grouped ? 32 : 128}, {"kb", 512}, {"unroll", 2}},
+                      layout};
+    all.push_back({schedule, 9, INT64_MAX});
+  }
+  return all;
+}
+
+}  // namespace
+
+std::vector<Template> llvm_contraction_templates() {
+  return {{"llvm", "gemv", "ternary weights times a few int8 vectors, streaming the weights with explicit prefetch",
+           applies, gemv_params, all_layouts, gemv_illegal, gemv_prior, gemv_defaults},
+          {"llvm", "gemm", "ternary weights times many int8 vectors, unpacked once per block of rows", applies,
+           gemm_params, all_layouts, gemm_illegal, gemm_prior, gemm_defaults}};
+}
+
+}  // namespace bittern::schedules
