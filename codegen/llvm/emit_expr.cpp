@@ -299,11 +299,9 @@ Value *ExprEmitter::address(const std::string &tensor, const std::vector<ExprPtr
     for (const ExprPtr &e : indices) values.push_back(index(e, frame));
     return builder_.address(tensor, values);
   }
-  const Values &strides = view->second.strides;
-  const size_t dropped = indices.size() - strides.size();
   Value *offset = builder_.i64(0);
-  for (size_t d = 0; d < strides.size(); ++d)
-    offset = b_.CreateAdd(offset, b_.CreateMul(index(indices[dropped + d], frame), strides[d]));
+  for (size_t d = 0; d < indices.size(); ++d)
+    offset = b_.CreateAdd(offset, b_.CreateMul(index(indices[d], frame), view->second.strides.at(d)));
   return b_.CreateGEP(value_type(builder_.spec.find(tensor)->type), view->second.data, offset);
 }
 

@@ -25,7 +25,7 @@ struct Bindings {
   Bindings along(const std::string &var, llvm::Value *first, unsigned count) const;
 };
 
-// Where a tensor's elements are: memory, or one value when it has no dimension left.
+// Where a local's elements are: memory, or one value when no dimension is stored.
 struct TensorView {
   llvm::Value *data = nullptr;
   KernelBuilder::Values strides;  // elements, i64
@@ -43,7 +43,7 @@ class ExprEmitter {
   explicit ExprEmitter(KernelBuilder &builder) : builder_(builder), b_(builder.b) {}
 
   // Views of locals by name; arguments of the kernel are found by themselves, ternary ones through the layout that the
-  // schedule names. A view's dimensions are the last ones of the tensor: leading indices are dropped.
+  // schedule names. A view has a stride per dimension, 0 for those that are not stored.
   std::map<std::string, TensorView> views;
 
   // Gives a vector only when the expression moves with the lane variable. Throws Error on a reduction that is not in

@@ -1,10 +1,12 @@
 // One row a template.
 #include "codegen/llvm/templates.h"
 
+#include "codegen/llvm/loops.h"
+
 namespace bittern::codegen {
 
 const std::vector<TemplateEmitter> &template_emitters() {
-  static const std::vector<TemplateEmitter> table = {};
+  static const std::vector<TemplateEmitter> table = {{"loops", emit_loops}};
   return table;
 }
 

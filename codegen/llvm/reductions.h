@@ -1,0 +1,66 @@
+// Reductions as loops: along the reduction in vectors of the 16 defined partial sums ("dot"), along the lanes of the
+// result ("outer"), or one term at a time. All three give the same bits.
+#pragma once
+#include <set>
+#include <string>
+#include <vector>
+
+#include "codegen/llvm/emit_expr.h"
+
+namespace bittern::codegen {
+
+// How a reduction may be lowered, by the memory it would walk.
+struct ReductionCost {
+  bool possible = false;
+  int gathers = 0;  // loads that would be gathered lane by lane
+};
+// In vectors along its own variable.
+ReductionCost dot_cost(const compiler::ExprPtr &reduction);
+// In vectors along `var`, an index of the result.
+ReductionCost outer_cost(const compiler::ExprPtr &reduction, const std::string &var);
+
+class ReductionEmitter {
+ public:
+  struct Choices {
+    int64_t unroll = 1;    // 16-term steps a loop step
+    int64_t prefetch = 0;  // bytes ahead in every row; 0: none
+    std::string row_var;   // the index along which several reductions advance together
+    int64_t rows = 1;      // how far the next block of rows is
+  };
+
+  ReductionEmitter(KernelBuilder &builder, ExprEmitter &expressions)
+      : builder_(builder), b_(builder.b), expressions_(expressions) {}
+
+  // Tensors in scratch memory, where vectors may read past the end of a row: the values are dropped.
+  std::set<std::string> padded;
+  Choices choices;
+
+  // The expression for each of the bindings, reductions included, advancing the reductions of all bindings together.
+  // Their extents must be equal. Bindings with a lane variable: one at a time.
+  KernelBuilder::Values evaluate(const compiler::ExprPtr &e, const std::vector<Bindings> &all);
+
+  // Whether vectors along `var` may run past its extent: nothing outside scratch memory would be read.
+  bool may_overrun(const compiler::ExprPtr &e, const std::string &var) const;
+
+ private:
+  using Values = KernelBuilder::Values;
+  Values reduce(const compiler::ExprPtr &reduction, const std::vector<Bindings> &all);
+  Values dot(const compiler::Expr &reduction, const std::vector<Bindings> &all);
+  Values dot_i8(const compiler::Expr &reduction, const std::vector<Bindings> &all);
+  Values one_by_one(const compiler::Expr &reduction, const std::vector<Bindings> &all);
+  llvm::Value *outer(const compiler::Expr &reduction, const Bindings &bindings);
+  void prefetch_rows(const compiler::Expr &reduction, const std::vector<Bindings> &all, llvm::Value *position,
+                     llvm::Value *extent);
+  int64_t main_step(const compiler::Expr &reduction, int64_t least) const;
+
+  llvm::Value *identity(const compiler::Expr &reduction, unsigned lanes);
+  llvm::Value *accumulate(const compiler::Expr &reduction, llvm::Value *sum, llvm::Value *term);
+  llvm::Value *combine(const compiler::Expr &reduction, llvm::Value *partials);
+  llvm::Value *extent(const compiler::Expr &reduction, const Bindings &bindings);
+
+  KernelBuilder &builder_;
+  llvm::IRBuilder<> &b_;
+  ExprEmitter &expressions_;
+};
+
+}  // namespace bittern::codegen
