@@ -16,9 +16,9 @@ struct Request {
   const compiler::KernelSpec &spec;
   const schedules::Schedule &schedule;
   const schedules::Target &target;
-  compiler::Sizes fixed;   // size parameters to fix to constants; the others stay arguments
+  compiler::Sizes fixed;  // size parameters to fix to constants; the others stay arguments
   int64_t m_min = 1, m_max = INT64_MAX;
-  std::string symbol;      // name of the kernel function in the object, a C identifier
+  std::string symbol;  // name of the kernel function in the object, a C identifier
   bool want_assembly = false;
 };
 
@@ -37,7 +37,7 @@ struct Descriptor {
 struct Compiled {
   std::vector<std::string> objects;  // relocatable ELF objects; together they define `symbol` and no other global
   Descriptor descriptor;
-  std::string assembly;              // when asked for
+  std::string assembly;  // when asked for
 };
 
 class Backend {

@@ -15,26 +15,25 @@ namespace bittern::codegen {
 
 using compiler::ExprPtr;
 using compiler::Op;
-using llvm::BasicBlock;
 using llvm::Value;
 
+namespace {
+
+llvm::FunctionType *kernel_type(llvm::Module &module) {
+  llvm::LLVMContext &context = module.getContext();
+  return llvm::FunctionType::get(llvm::Type::getVoidTy(context), {llvm::PointerType::get(context, 0)}, false);
+}
+
+}  // namespace
+
 KernelBuilder::KernelBuilder(const Request &request_, llvm::Module &module_, Descriptor &descriptor_)
-    : request(request_),
+    : FunctionBuilder(module_, request_.target, request_.symbol, kernel_type(module_),
+                      llvm::GlobalValue::ExternalLinkage),
+      request(request_),
       spec(request_.spec),
-      target(request_.target),
-      module(module_),
-      descriptor(descriptor_),
-      b(module_.getContext()) {
+      descriptor(descriptor_) {
   llvm::LLVMContext &context = module.getContext();
   llvm::Type *pointer = b.getPtrTy();
-  function = llvm::Function::Create(llvm::FunctionType::get(b.getVoidTy(), {pointer}, false),
-                                    llvm::Function::ExternalLinkage, request.symbol, module);
-  function->addFnAttr("target-cpu", target.llvm_cpu);
-  if (!target.llvm_features.empty()) function->addFnAttr("target-features", target.llvm_features);
-  function->addFnAttr(llvm::Attribute::NoUnwind);
-  function->addFnAttr("no-trapping-math", "true");
-  b.SetInsertPoint(BasicBlock::Create(context, "entry", function));
-
   Value *args = function->getArg(0);
   const auto field = [&](llvm::Type *type, Value *base, size_t offset) -> Value * {
     return load_constant_argument(type, b.CreateConstInBoundsGEP1_64(b.getInt8Ty(), base, offset), 8);
@@ -148,74 +147,6 @@ Value *KernelBuilder::address(const std::string &tensor, const Values &indices) 
     offset = b.CreateAdd(offset, b.CreateMul(indices[d], found.strides.at(d), "", false, true), "", false, true);
   return b.CreateGEP(b.getIntNTy(static_cast<unsigned>(compiler::type_bytes(spec.find(tensor)->type)) * 8), found.data,
                      offset);
-}
-
-bool KernelBuilder::avx2() const { return (target.isa_needs & BT_ISA_AVX2) != 0; }
-bool KernelBuilder::sse41() const { return (target.isa_needs & (BT_ISA_SSE41 | BT_ISA_AVX2)) != 0; }
-
-Value *KernelBuilder::minimum(Value *x, Value *y) { return b.CreateSelect(b.CreateICmpSLT(x, y), x, y); }
-
-Value *KernelBuilder::call(unsigned intrinsic, const std::vector<llvm::Type *> &overloads, const Values &arguments) {
-  return b.CreateCall(llvm::Intrinsic::getDeclaration(&module, intrinsic, overloads), arguments);
-}
-
-void KernelBuilder::prefetch(Value *pointer) {
-  call(llvm::Intrinsic::prefetch, {b.getPtrTy()}, {pointer, b.getInt32(0), b.getInt32(3), b.getInt32(1)});
-}
-
-Value *KernelBuilder::local_array(llvm::Type *element, uint64_t count) {
-  BasicBlock &entry = function->getEntryBlock();
-  llvm::IRBuilder<> at_entry(&entry, entry.begin());
-  llvm::AllocaInst *array = at_entry.CreateAlloca(llvm::ArrayType::get(element, count));
-  array->setAlignment(llvm::Align(64));
-  return array;
-}
-
-void KernelBuilder::loop(Value *first, Value *last, int64_t step, const std::function<void(Value *)> &body) {
-  loop(first, last, step, {}, [&](Value *i, const Values &) {
-    body(i);
-    return Values{};
-  });
-}
-
-KernelBuilder::Values KernelBuilder::loop(Value *first, Value *last, int64_t step, const Values &initial,
-                                          const std::function<Values(Value *, const Values &)> &body) {
-  llvm::LLVMContext &context = module.getContext();
-  BasicBlock *before = b.GetInsertBlock();
-  BasicBlock *head = BasicBlock::Create(context, "loop", function);
-  BasicBlock *inside = BasicBlock::Create(context, "body", function);
-  BasicBlock *after = BasicBlock::Create(context, "after", function);
-  b.CreateBr(head);
-  b.SetInsertPoint(head);
-  llvm::PHINode *i = b.CreatePHI(first->getType(), 2);
-  i->addIncoming(first, before);
-  Values carried;
-  for (Value *value : initial) {
-    llvm::PHINode *phi = b.CreatePHI(value->getType(), 2);
-    phi->addIncoming(value, before);
-    carried.push_back(phi);
-  }
-  b.CreateCondBr(b.CreateICmpSLT(i, last), inside, after);
-  b.SetInsertPoint(inside);
-  const Values next = body(i, carried);
-  Value *next_i = b.CreateAdd(i, llvm::ConstantInt::getSigned(i->getType(), step), "", false, true);
-  i->addIncoming(next_i, b.GetInsertBlock());
-  for (size_t v = 0; v < carried.size(); ++v)
-    llvm::cast<llvm::PHINode>(carried[v])->addIncoming(next.at(v), b.GetInsertBlock());
-  b.CreateBr(head);
-  b.SetInsertPoint(after);
-  return carried;
-}
-
-void KernelBuilder::when(Value *condition, const std::function<void()> &body) {
-  llvm::LLVMContext &context = module.getContext();
-  BasicBlock *inside = BasicBlock::Create(context, "then", function);
-  BasicBlock *after = BasicBlock::Create(context, "after", function);
-  b.CreateCondBr(condition, inside, after);
-  b.SetInsertPoint(inside);
-  body();
-  b.CreateBr(after);
-  b.SetInsertPoint(after);
 }
 
 }  // namespace bittern::codegen

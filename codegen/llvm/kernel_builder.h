@@ -1,15 +1,12 @@
 // A kernel function under construction: the LLVM builder, the call's arguments as values (constants where the request
 // fixes them), and loops. What every template emitter works with.
 #pragma once
-#include <llvm/IR/IRBuilder.h>
-#include <llvm/IR/Module.h>
-
-#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "codegen/backend.h"
+#include "codegen/llvm/function_builder.h"
 
 namespace bittern::codegen {
 
@@ -19,20 +16,14 @@ struct PassChoices {
   bool unroll = false;
 };
 
-class KernelBuilder {
+class KernelBuilder : public FunctionBuilder {
  public:
-  using Values = std::vector<llvm::Value *>;
-
   // Begins `void symbol(const bt_args *)` and fills the descriptor with all that does not depend on the template.
   KernelBuilder(const Request &request, llvm::Module &module, Descriptor &descriptor);
 
   const Request &request;
   const compiler::KernelSpec &spec;
-  const schedules::Target &target;
-  llvm::Module &module;
   Descriptor &descriptor;
-  llvm::IRBuilder<> b;
-  llvm::Function *function;
   PassChoices passes;
 
   // --- the call's arguments -----------------------------------------------------------------------------------------
@@ -50,26 +41,6 @@ class KernelBuilder {
   std::pair<llvm::Value *, llvm::Value *> tile_range();
   // Address of tensor[indices], indices in elements as i64. Not for ternary tensors.
   llvm::Value *address(const std::string &tensor, const Values &indices);
-
-  // --- small things -------------------------------------------------------------------------------------------------
-  bool avx2() const;  // AVX2, F16C and FMA are there
-  bool sse41() const;
-  llvm::Value *i64(int64_t value) { return b.getInt64(static_cast<uint64_t>(value)); }
-  llvm::Type *vector(llvm::Type *element, unsigned lanes) { return llvm::FixedVectorType::get(element, lanes); }
-  llvm::Value *minimum(llvm::Value *x, llvm::Value *y);  // of i64, signed
-  llvm::Value *call(unsigned intrinsic, const std::vector<llvm::Type *> &overloads, const Values &arguments);
-  // Fetches the cache line at `pointer` into all levels.
-  void prefetch(llvm::Value *pointer);
-  // A local array, allocated once at the function's entry, 64-byte aligned.
-  llvm::Value *local_array(llvm::Type *element, uint64_t count);
-
-  // for (i = first; i < last; i += step) body(i). Nothing runs when first >= last.
-  void loop(llvm::Value *first, llvm::Value *last, int64_t step, const std::function<void(llvm::Value *)> &body);
-  // The same with values carried from step to step; gives them after the last.
-  Values loop(llvm::Value *first, llvm::Value *last, int64_t step, const Values &initial,
-              const std::function<Values(llvm::Value *, const Values &)> &body);
-  // if (condition) body().
-  void when(llvm::Value *condition, const std::function<void()> &body);
 
  private:
   struct Argument {

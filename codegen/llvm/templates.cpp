@@ -1,12 +1,13 @@
 // One row a template.
 #include "codegen/llvm/templates.h"
 
+#include "codegen/llvm/contraction.h"
 #include "codegen/llvm/loops.h"
 
 namespace bittern::codegen {
 
 const std::vector<TemplateEmitter> &template_emitters() {
-  static const std::vector<TemplateEmitter> table = {{"loops", emit_loops}};
+  static const std::vector<TemplateEmitter> table = {{"loops", emit_loops}, {"gemv", emit_gemv}, {"gemm", emit_gemm}};
   return table;
 }
 
