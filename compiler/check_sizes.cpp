@@ -4,10 +4,37 @@
 #include <algorithm>
 
 #include "compiler/error.h"
+#include "compiler/expr.h"
 #include "compiler/printer.h"
+#include "compiler/range_analysis.h"
 #include "compiler/verifier.h"
 
 namespace bittern::compiler {
+
+namespace {
+
+// Indices and extents are computed in i32; at these sizes none may leave it.
+void check_index_arithmetic(const KernelSpec &spec, const Sizes &sizes) {
+  RangeAnalysis analysis(spec, sizes);
+  const auto check = [&](const ExprPtr &index, const RangeAnalysis::Scope &scope) {
+    bool overflow = false;
+    analysis.on_overflow = [&](const Expr &, Interval) { overflow = true; };
+    analysis.of(index, scope);
+    analysis.on_overflow = nullptr;
+    if (overflow) throw Error(fmt::format("kernel {}: {} can leave i32 at these sizes", spec.name, print_expr(index)));
+  };
+  for (const Definition &d : spec.definitions) {
+    analysis.each(d, [&](const ExprPtr &e, const RangeAnalysis::Scope &scope) {
+      const bool extent = std::any_of(d.vars.begin(), d.vars.end(), [&](const IndexVar &v) { return v.extent == e; });
+      if (extent) check(e, scope);
+      if (is_reduction(e->op)) check(e->args[0], scope);
+      if (e->op == Op::Load)
+        for (const ExprPtr &arg : e->args) check(arg, scope);
+    });
+  }
+}
+
+}  // namespace
 
 void check_sizes(const KernelSpec &spec, const Sizes &sizes) {
   constexpr int64_t kMaxElements = int64_t{1} << 40;
@@ -35,6 +62,7 @@ void check_sizes(const KernelSpec &spec, const Sizes &sizes) {
         throw Error(fmt::format("kernel {}: {} would have more than {} elements", spec.name, t->name, kMaxElements));
     }
   }
+  check_index_arithmetic(spec, sizes);
 }
 
 }  // namespace bittern::compiler

@@ -1,0 +1,52 @@
+// Interval arithmetic over the IR at concrete sizes. bounds.h is the face of it for schedules and proofs.
+#pragma once
+#include <functional>
+#include <map>
+#include <string>
+
+#include "compiler/bounds.h"
+#include "compiler/ir.h"
+
+namespace bittern::compiler {
+
+class RangeAnalysis {
+ public:
+  RangeAnalysis(const KernelSpec &spec, const Sizes &sizes) : spec_(spec), sizes_(sizes) {}
+
+  // What an i32 or bool expression (`ints`) or a float one (`lo` .. `hi`, and whether NaN) can be.
+  struct Range {
+    Interval ints;
+    double lo = 0, hi = 0;
+    bool nan = false;
+  };
+  // Ranges of the names in scope.
+  struct Scope {
+    std::map<std::string, Range> vars, lets;
+  };
+
+  Range of(const ExprPtr &expr, const Scope &scope);
+
+  // Calls `visit` on every node of the definition's extents and value with the names in scope there.
+  void each(const Definition &definition, const std::function<void(const ExprPtr &, const Scope &)> &visit);
+
+  // Called with an i32 operation whose exact result `raw` may leave i32 (the value itself wraps, so its range is then
+  // all of i32). For sums, `raw` covers the partial sums in every order.
+  std::function<void(const Expr &, Interval raw)> on_overflow;
+
+ private:
+  Range integer(const Expr &e, Interval raw);
+  Range operation(const Expr &e, const Scope &scope);
+  Range float_operation(const Expr &e, const std::vector<Range> &args) const;
+  Interval int_operation(const Expr &e, const std::vector<Range> &args) const;
+  Range reduction(const Expr &e, const Scope &scope);
+  Range load(const Expr &e);
+  Range call(const Expr &e, const Scope &scope);
+  Range variable(const ExprPtr &extent, const Scope &scope);
+  void each(const ExprPtr &expr, const Scope &scope, const std::function<void(const ExprPtr &, const Scope &)> &visit);
+
+  const KernelSpec &spec_;
+  const Sizes &sizes_;
+  std::map<std::string, Range> locals_;
+};
+
+}  // namespace bittern::compiler
