@@ -222,7 +222,8 @@ class Gemm {
   Packed packed(const schedules::Contraction &c) {
     Value *depth = round_up(kb_.size_expression(c.depth), walk_.k_a_unit);
     Value *rows = round_up(kb_.size_expression(c.rows), walk_.row_tile());
-    return {kb_.data(c.weights), b_.CreateMul(depth, kb_.i64(walk_.row_tile() / 4)), b_.CreateSub(rows, kb_.i64(1))};
+    return {kb_.data(c.weights), b_.CreateMul(b_.CreateUDiv(depth, kb_.i64(4)), kb_.i64(walk_.row_tile())),
+            b_.CreateSub(rows, kb_.i64(1))};
   }
 
   // First unit of a row (of a unit's 8 rows). Rows past the last one repeat it: nobody reads their sums.

@@ -108,7 +108,7 @@ class Gemv {
     }
     Value *depth = kb_.size_expression(c.depth);
     Value *padded_depth = round_up(depth, walk_.k_a_unit);
-    Value *tile_bytes = b_.CreateMul(padded_depth, kb_.i64(walk_.row_tile() / 4));
+    Value *tile_bytes = b_.CreateMul(b_.CreateUDiv(padded_depth, kb_.i64(4)), kb_.i64(walk_.row_tile()));
     Value *rows = kb_.size_expression(c.rows);
     Value *last_tile =
         b_.CreateSub(b_.CreateUDiv(round_up(rows, walk_.row_tile()), kb_.i64(walk_.row_tile())), kb_.i64(1));
