@@ -37,7 +37,36 @@ EngineOptions resolve(EngineOptions options, const ModelConfig &config) {
   return options;
 }
 
+Plan make_plan(const ModelSource &source, const EngineOptions &options, const KernelSet &kernels) {
+  return Plan(kernel_needs(source.config(), source.embedding().dtype, source.head().dtype, options.context, options.kv,
+                           options.head),
+              kernels, Engine::kChunk);
+}
+
+// Runs of M that use the same kernel.
+std::vector<KernelUse> uses_of(const Plan &plan, const KernelSet &kernels) {
+  std::vector<KernelUse> uses;
+  for (const Choice &choice : plan.choices())
+    for (size_t i = 0; i < choice.by_m.size(); ++i) {
+      const auto m = static_cast<int64_t>(i) + 1;
+      if (i > 0 && choice.by_m[i] == uses.back().kernel) {
+        uses.back().m_max = m;
+        continue;
+      }
+      uses.push_back({choice.need.what, choice.need.role, choice.need.sizes, m, m, choice.by_m[i],
+                      kernels.origin(choice.by_m[i])});
+      uses.back().sizes[0] = m;
+    }
+  return uses;
+}
+
 }  // namespace
+
+std::vector<KernelUse> planned_kernels(const ModelSource &source, const EngineOptions &given) {
+  const EngineOptions options = resolve(given, source.config());
+  const KernelSet kernels(options.kernels, options.threads, options.warn);
+  return uses_of(make_plan(source, options, kernels), kernels);
+}
 
 struct Engine::State {
   State(std::unique_ptr<ModelSource> model, const EngineOptions &given);
@@ -92,9 +121,7 @@ Engine::State::State(std::unique_ptr<ModelSource> model, const EngineOptions &gi
       config(source->config()),
       pool(options.threads),
       kernel_set(options.kernels, options.threads, options.warn),
-      plan(kernel_needs(config, source->embedding().dtype, source->head().dtype, options.context, options.kv,
-                        options.head),
-           kernel_set, kChunk),
+      plan(make_plan(*source, options, kernel_set)),
       angles(config.head_dim, config.rope_theta),
       kv(config.layers, config.kv_heads, config.head_dim, KvCache::pages_for(options.context), options.kv),
       sequence(kv, options.context),
@@ -118,9 +145,7 @@ void Engine::State::load() {
       if (wrong.empty()) return;
     }
     weights.reset();
-    plan = Plan(kernel_needs(config, source->embedding().dtype, source->head().dtype, options.context, options.kv,
-                             options.head),
-                kernel_set, kChunk);
+    plan = make_plan(*source, options, kernel_set);
   }
 }
 
@@ -372,31 +397,25 @@ Footprint Engine::footprint() const {
   return f;
 }
 
-std::vector<KernelUse> Engine::kernels() const {
-  std::vector<KernelUse> uses;
-  for (const Choice &choice : state_->plan.choices())
-    for (size_t i = 0; i < choice.by_m.size(); ++i) {
-      const auto m = static_cast<int64_t>(i) + 1;
-      if (i > 0 && choice.by_m[i] == uses.back().kernel) {
-        uses.back().m_max = m;
-        continue;
-      }
-      KernelUse use{choice.need.what,
-                    choice.need.role,
-                    choice.need.sizes,
-                    m,
-                    m,
-                    choice.by_m[i],
-                    state_->kernel_set.origin(choice.by_m[i])};
-      use.sizes[0] = m;
-      uses.push_back(std::move(use));
-    }
-  return uses;
-}
+std::vector<KernelUse> Engine::kernels() const { return uses_of(state_->plan, state_->kernel_set); }
 
 bool Engine::tuned() const {
   const std::vector<KernelUse> uses = kernels();
   return std::any_of(uses.begin(), uses.end(), [](const KernelUse &use) { return use.origin == KernelOrigin::Tuned; });
+}
+
+std::string Engine::origin_summary() const {
+  bool used[3] = {};
+  for (const KernelUse &use : kernels()) used[static_cast<int>(use.origin)] = true;
+  std::string text;
+  for (int i = 0; i < 3; ++i)
+    if (used[i]) text += (text.empty() ? "" : " and ") + std::string(origin_name(static_cast<KernelOrigin>(i)));
+  return text;
+}
+
+const char *Engine::head_precision() const {
+  const Head &head = state_->weights->head();
+  return head.int8 ? "int8" : head.dtype == DType::BF16 ? "bf16" : "f32";
 }
 
 }  // namespace bittern::runtime

@@ -48,6 +48,9 @@ struct KernelUse {
   KernelOrigin origin = KernelOrigin::Scalar;
 };
 
+// The kernels an engine with these options would choose, without loading the weights. Not self-checked.
+std::vector<KernelUse> planned_kernels(const ModelSource &source, const EngineOptions &options);
+
 class Engine {
  public:
   // Most tokens that one pass works on; longer prompts are cut. The result does not depend on it.
@@ -78,8 +81,10 @@ class Engine {
   Footprint footprint() const;
   // Every kernel that tokens may run through, largest consumers first.
   std::vector<KernelUse> kernels() const;
-  bool tuned() const;      // whether any kernel in use was tuned for this machine
-  bool prepacked() const;  // whether the weights came from the prepacked cache
+  bool tuned() const;                  // whether any kernel in use was tuned for this machine
+  std::string origin_summary() const;  // "tuned", "default", "scalar", or for example "tuned and default"
+  const char *head_precision() const;  // "bf16", "f32" or "int8"
+  bool prepacked() const;              // whether the weights came from the prepacked cache
   ThreadPool &pool();
 
  private:

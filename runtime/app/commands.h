@@ -1,0 +1,48 @@
+// What bitnet-run does, apart from reading its command line: one function a command. Results go to `out`, timings and
+// notes to `err`. Every function throws Error on bad input and returns when its work is done.
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "runtime/engine/engine.h"
+#include "runtime/sampling/sampling.h"
+
+namespace bittern::runtime {
+
+struct GenerateCommand {
+  std::string model, prompt;
+  int64_t count = 128;
+  bool ignore_eos = false, json = false;
+  SamplingParams sampling;
+  EngineOptions engine;
+};
+// Streams the prompt and its continuation as valid UTF-8 and ends with the speeds; with `json` one object instead.
+// `stop` ends it after the current token (Ctrl-C).
+void run_generate(const GenerateCommand &command, const std::atomic<bool> &stop, std::FILE *out, std::FILE *err);
+
+struct LogitsCommand {
+  std::string model, out;
+  std::vector<int32_t> tokens;
+  EngineOptions engine;
+};
+// Writes float32 logits, tokens x vocabulary, as .npy.
+void run_logits(const LogitsCommand &command, std::FILE *err);
+
+struct PerplexityCommand {
+  std::string model, file;
+  int64_t window = 512;
+  bool json = false;
+  EngineOptions engine;
+};
+void run_perplexity(const PerplexityCommand &command, std::FILE *out, std::FILE *err);
+
+// A line per distinct kernel: shape, range of M, backend, schedule, proof, % of roof, tuned or default.
+void run_explain(const std::string &model, const EngineOptions &engine, std::FILE *out);
+
+// What the model is and what it will take.
+void run_info(const std::string &model, std::FILE *out);
+
+}  // namespace bittern::runtime

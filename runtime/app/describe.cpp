@@ -1,0 +1,94 @@
+// bitnet-run explain and info.
+#include <fmt/core.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "runtime/app/commands.h"
+#include "runtime/machine/machine.h"
+
+namespace bittern::runtime {
+namespace {
+
+const char *dtype_name(DType type) {
+  constexpr const char *kNames[] = {"f32", "f16", "bf16"};
+  return kNames[static_cast<int>(type)];
+}
+
+double mib(int64_t bytes) { return static_cast<double>(bytes) / (1 << 20); }
+
+// "N=6912 K=2560": the sizes but M.
+std::string shape_text(const KernelUse &use) {
+  const RoleInfo &role = role_info(use.role);
+  std::string text;
+  for (size_t i = 1; i < use.sizes.size(); ++i)
+    text += fmt::format("{}{}={}", i > 1 ? " " : "", role.sizes[i], use.sizes[i]);
+  return text;
+}
+
+}  // namespace
+
+void run_explain(const std::string &model, const EngineOptions &engine, std::FILE *out) {
+  const std::unique_ptr<ModelSource> source = open_model(model);
+  const std::vector<KernelUse> uses = planned_kernels(*source, engine);
+  std::vector<std::vector<std::string>> rows = {
+      {"step", "kernel", "shape", "M", "kernels", "backend", "schedule", "layout", "proof", "roof"}};
+  for (const KernelUse &use : uses) {
+    const bt_kernel &k = *use.kernel;
+    rows.push_back({use.what, k.spec, shape_text(use),
+                    use.m_min == use.m_max ? fmt::format("{}", use.m_min) : fmt::format("{}-{}", use.m_min, use.m_max),
+                    origin_name(use.origin), k.backend, k.schedule, k.layout ? k.layout->name : "-",
+                    std::string(k.proof).substr(0, 12), k.roof_pct > 0 ? fmt::format("{:.0f}%", k.roof_pct) : "-"});
+  }
+  std::vector<size_t> widths(rows[0].size());
+  for (const auto &row : rows)
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  for (const auto &row : rows) {
+    std::string line;
+    for (size_t i = 0; i < row.size(); ++i) line += fmt::format("{:<{}}  ", row[i], widths[i]);
+    fmt::print(out, "{}\n", line.substr(0, line.find_last_not_of(' ') + 1));
+  }
+}
+
+void run_info(const std::string &model, std::FILE *out) {
+  const std::unique_ptr<ModelSource> source = open_model(model);
+  const ModelConfig &c = source->config();
+  const FloatMatrix head = source->head();
+  int64_t ternary = 0;
+  for (const KernelNeed &need :
+       kernel_needs(c, source->embedding().dtype, head.dtype, c.max_positions, KvType::F32, HeadType::File))
+    if (need.role == Role::W2A8) ternary += c.layers * need.sizes[1] * need.sizes[2];
+  struct stat file;
+  const bool tokenizer = stat((source->path() + "/tokenizer.json").c_str(), &file) == 0;
+  constexpr const char *kActivations[] = {"relu2", "silu", "gelu_tanh"};
+  const auto line = [&](const char *name, const std::string &value) { fmt::print(out, "{:<16}{}\n", name, value); };
+  line("model", source->path());
+  line("architecture", c.architecture);
+  line("shape", fmt::format("{} layers, hidden {}, ffn {}, {} heads of {} ({} for keys and values)", c.layers, c.hidden,
+                            c.ffn, c.heads, c.head_dim, c.kv_heads));
+  line("vocabulary", fmt::format("{}, tokenizer.json {}", c.vocab, tokenizer ? "present" : "absent"));
+  line("positions", fmt::format("{}, rope theta {}", c.max_positions, c.rope_theta));
+  line("numerics", fmt::format("{}, rms eps {}, {}", kActivations[static_cast<int>(c.activation)], c.rms_eps,
+                               c.sub_norms ? "sub norms" : "no sub norms"));
+  line("ternary", fmt::format("{} weights, {:.1f} MiB at 2 bits", ternary, mib(ternary / 4)));
+  line("head", fmt::format("{} x {} {}, {:.1f} MiB{}", head.rows, head.cols, dtype_name(head.dtype),
+                           mib(head.rows * head.cols * (head.dtype == DType::F32 ? 4 : 2)),
+                           c.tied_head ? ", tied to the embedding" : ""));
+  const int64_t kv = 2 * c.layers * c.kv_heads * c.head_dim * 4;
+  line("kv cache", fmt::format("{:.1f} KiB a position in f32, {:.1f} MiB for all", static_cast<double>(kv) / 1024,
+                               mib(kv * c.max_positions)));
+  std::string stops;
+  for (int32_t id : c.eos) stops += fmt::format("{}{}", stops.empty() ? "" : ", ", id);
+  line("tokens",
+       fmt::format("begin {}, stop {}", c.bos < 0 ? "none" : fmt::format("{}", c.bos), stops.empty() ? "none" : stops));
+  const ModelConfig::Generation &g = c.generation;
+  line("generation", g.do_sample ? fmt::format("temperature {}, top-k {}, top-p {}, min-p {}, repetition penalty {}",
+                                               g.temperature, g.top_k, g.top_p, g.min_p, g.repetition_penalty)
+                                 : "greedy");
+  const Fingerprint &f = machine_fingerprint();
+  line("machine", fmt::format("{}, {} cores, fingerprint {}", f.brand.empty() ? f.vendor : f.brand,
+                              machine_physical_cores(), f.id()));
+  line("cache", cache_folder());
+}
+
+}  // namespace bittern::runtime

@@ -1,0 +1,18 @@
+// Prompt text to token ids, as every command of bitnet-run wants it.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runtime/model/model_source.h"
+#include "runtime/tokenizer/tokenizer.h"
+
+namespace bittern::runtime {
+
+// The tokenizer.json of a model's folder; throws Error saying so when there is none.
+std::unique_ptr<Tokenizer> open_tokenizer(const ModelSource &source);
+
+// Ids with the beginning-of-text token in front: the tokenizer's own, else config.json's.
+std::vector<int32_t> encode_with_bos(const Tokenizer &tokenizer, const ModelConfig &config, const std::string &text);
+
+}  // namespace bittern::runtime

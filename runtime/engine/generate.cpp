@@ -1,0 +1,62 @@
+// See generate.h.
+#include "runtime/engine/generate.h"
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+
+#include "runtime/error.h"
+
+namespace bittern::runtime {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+}  // namespace
+
+Generation generate(Engine &engine, std::span<const int32_t> prompt, const GenerateOptions &options,
+                    FunctionRef<bool(int32_t)> on_token) {
+  if (prompt.empty()) throw Error("the prompt is empty and the model has no beginning-of-text token");
+  const auto prompt_size = static_cast<int64_t>(prompt.size());
+  if (prompt_size > engine.context())
+    throw Error("the prompt is longer than the context: " + std::to_string(prompt_size) +
+                " tokens, the context holds " + std::to_string(engine.context()) + " (-c sets it, the model allows " +
+                std::to_string(engine.config().max_positions) + ")");
+  Generation result;
+  std::vector<int32_t> history(prompt.begin(), prompt.end());
+  history.reserve(prompt.size() + static_cast<size_t>(std::min(options.count, engine.context() - prompt_size + 1)));
+  Sampler sampler(options.sampling);
+  const std::vector<int32_t> &stops = engine.config().eos;
+
+  engine.reset();
+  auto start = Clock::now();
+  std::span<const float> logits = engine.prefill(prompt);
+  result.prefill_seconds = seconds_since(start);
+  start = Clock::now();
+  while (static_cast<int64_t>(result.tokens.size()) < options.count) {
+    const int32_t token = sampler.sample(logits, history, static_cast<uint64_t>(history.size()));
+    history.push_back(token);
+    result.tokens.push_back(token);
+    const bool stop = std::find(stops.begin(), stops.end(), token) != stops.end();
+    if (!on_token(token)) {
+      result.reason = StopReason::Caller;
+      break;
+    }
+    if (stop && !options.ignore_eos) {
+      result.reason = StopReason::StopId;
+      break;
+    }
+    if (static_cast<int64_t>(result.tokens.size()) == options.count) break;
+    if (engine.position() == engine.context()) {
+      result.reason = StopReason::Context;
+      break;
+    }
+    logits = engine.decode(token);
+    ++result.decode_steps;
+  }
+  result.decode_seconds = seconds_since(start);
+  return result;
+}
+
+}  // namespace bittern::runtime

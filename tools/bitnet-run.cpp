@@ -1,0 +1,159 @@
+// bitnet-run: text, logits, perplexity from a BitNet model. The command line only; the work is in runtime/app.
+#include <signal.h>
+
+#include <CLI/CLI.hpp>
+#include <atomic>
+#include <cstdio>
+#include <exception>
+#include <string>
+
+#include "runtime/app/commands.h"
+#include "runtime/error.h"
+
+namespace {
+
+using namespace bittern::runtime;
+
+constexpr int kBadInput = 1, kUsage = 2;
+
+std::atomic<bool> stop_requested{false};
+static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler sets it");
+
+// The first Ctrl-C ends the generation after the current token; a second one ends the program.
+extern "C" void request_stop(int number) {
+  stop_requested = true;
+  signal(number, SIG_DFL);
+}
+
+constexpr const char *kExamples = R"(Examples:
+  bitnet-run -m tests/data/demo -p "In the beginning" -n 64
+  bitnet-run -m MODEL -p "The LORD" --temperature 0.8 --top-p 0.95 --seed 7 --json
+  bitnet-run perplexity -m tests/data/demo -f tests/data/demo-reference/heldout.txt
+  bitnet-run logits -m MODEL --tokens 1,2,3 --out logits.npy
+  bitnet-run explain -m MODEL
+
+Without sampling flags the model's generation_config.json decides, else it is greedy. Kernels tuned by bitnet-tune for
+this machine are used when they are there. $BITTERN_CACHE names the cache folder, else the XDG cache home's bittern.
+)";
+
+struct EngineFlags {
+  std::string kernels = "tuned", kv = "f32", head = "file";
+  EngineOptions options;
+
+  void add(CLI::App &app) {
+    app.add_option("-t,--threads", options.threads, "Threads (default: the physical cores)")
+        ->check(CLI::Range(1, 1024));
+    app.add_option("-c,--ctx-size", options.context, "Positions of the KV cache (default: the model's, at most 4096)")
+        ->check(CLI::Range(int64_t{1}, int64_t{1} << 24));
+    app.add_option("--kernels", kernels, "tuned (else default, else scalar), default or scalar")
+        ->check(CLI::IsMember({"tuned", "default", "scalar"}))
+        ->capture_default_str();
+    app.add_option("--kv", kv, "Precision of keys and values: f32 or f16")
+        ->check(CLI::IsMember({"f32", "f16"}))
+        ->capture_default_str();
+    app.add_option("--head", head, "Output head: file (as in the model) or int8")
+        ->check(CLI::IsMember({"file", "int8"}))
+        ->capture_default_str();
+  }
+  EngineOptions resolved() const {
+    EngineOptions result = options;
+    result.kernels = parse_kernel_choice(kernels);
+    result.kv = kv == "f16" ? KvType::F16 : KvType::F32;
+    result.head = head == "int8" ? HeadType::Int8 : HeadType::File;
+    return result;
+  }
+};
+
+CLI::Option *add_model(CLI::App &app, std::string &model) {
+  return app.add_option("-m,--model", model, "Folder with config.json, model.safetensors and tokenizer.json");
+}
+
+int run(int argc, char **argv) {
+  CLI::App app{"Runs BitNet b1.58 language models on the CPU."};
+  app.name("bitnet-run");
+  app.set_version_flag("--version", "bitnet-run " BITTERN_VERSION);
+  app.footer(kExamples);
+  app.require_subcommand(0, 1);
+
+  GenerateCommand generate;
+  EngineFlags flags;
+  add_model(app, generate.model);
+  CLI::Option *prompt = app.add_option("-p,--prompt", generate.prompt, "Raw text to continue");
+  app.add_option("-n,--n-predict", generate.count, "Most tokens to generate")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 40))
+      ->capture_default_str();
+  app.add_flag("--ignore-eos", generate.ignore_eos, "Go on after a stop token");
+  app.add_option("--temperature", generate.sampling.temperature, "0 is greedy");
+  app.add_option("--top-k", generate.sampling.top_k, "Keep the K most probable tokens; 0 is off");
+  app.add_option("--top-p", generate.sampling.top_p, "Keep the most probable tokens that sum to P; 1 is off");
+  app.add_option("--min-p", generate.sampling.min_p, "Keep tokens at least P times as probable as the best; 0 is off");
+  app.add_option("--repeat-penalty", generate.sampling.repetition_penalty, "Penalty for tokens seen before; 1 is off");
+  app.add_option("--seed", generate.sampling.seed, "Seed of the draws")->capture_default_str();
+  app.add_flag("--json", generate.json, "One JSON object instead of text");
+  flags.add(app);
+
+  LogitsCommand logits;
+  EngineFlags logits_flags;
+  CLI::App *logits_app = app.add_subcommand("logits", "Write the logits after every token as .npy");
+  add_model(*logits_app, logits.model)->required();
+  logits_app->add_option("--tokens", logits.tokens, "Token ids, comma-separated")->delimiter(',')->required();
+  logits_app->add_option("--out", logits.out, "File to write, float32, tokens x vocabulary")->required();
+  logits_flags.add(*logits_app);
+
+  PerplexityCommand perplexity;
+  EngineFlags perplexity_flags;
+  CLI::App *perplexity_app = app.add_subcommand("perplexity", "How well the model predicts a text");
+  add_model(*perplexity_app, perplexity.model)->required();
+  perplexity_app->add_option("-f,--file", perplexity.file, "Text file")->required();
+  perplexity_app->add_option("--window", perplexity.window, "Inputs a window")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 24))
+      ->capture_default_str();
+  perplexity_app->add_flag("--json", perplexity.json, "One JSON object");
+  perplexity_flags.add(*perplexity_app);
+
+  std::string explain_model, info_model;
+  EngineFlags explain_flags;
+  CLI::App *explain_app = app.add_subcommand("explain", "Which kernel runs each step, and why it can be trusted");
+  add_model(*explain_app, explain_model)->required();
+  explain_flags.add(*explain_app);
+  CLI::App *info_app = app.add_subcommand("info", "What the model is and what it takes");
+  add_model(*info_app, info_model)->required();
+
+  try {
+    app.parse(argc, argv);
+    if (app.get_subcommands().empty() && (generate.model.empty() || !*prompt))
+      throw CLI::RequiredError(generate.model.empty() ? "-m,--model" : "-p,--prompt");
+  } catch (const CLI::ParseError &e) {
+    return app.exit(e) == 0 ? 0 : kUsage;
+  }
+
+  if (*logits_app) {
+    logits.engine = logits_flags.resolved();
+    run_logits(logits, stderr);
+  } else if (*perplexity_app) {
+    perplexity.engine = perplexity_flags.resolved();
+    run_perplexity(perplexity, stdout, stderr);
+  } else if (*explain_app) {
+    run_explain(explain_model, explain_flags.resolved(), stdout);
+  } else if (*info_app) {
+    run_info(info_model, stdout);
+  } else {
+    generate.engine = flags.resolved();
+    signal(SIGINT, request_stop);
+    run_generate(generate, stop_requested, stdout, stderr);
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char **argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::bad_alloc &) {
+    std::fprintf(stderr, "error: out of memory\n");
+  } catch (const std::exception &e) {
+    std::fprintf(stderr, "error: %s\n", e.what());
+  }
+  return kBadInput;
+}
