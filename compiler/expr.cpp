@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <bit>
+#include <set>
 #include <utility>
 
 namespace bittern::compiler {
@@ -255,6 +256,20 @@ ExprPtr substitute(const ExprPtr &expr, const std::map<std::string, ExprPtr> &va
 void walk(const ExprPtr &expr, const std::function<void(const ExprPtr &)> &visit) {
   visit(expr);
   for (const ExprPtr &arg : expr->args) walk(arg, visit);
+}
+
+void keep_used_functions(KernelSpec &spec) {
+  std::set<std::string> used;
+  const auto note = [&](const ExprPtr &e) {
+    if (e->op == Op::Call) used.insert(e->name);
+  };
+  for (const Definition &d : spec.definitions) walk(d.value, note);
+  for (auto f = spec.functions.rbegin(); f != spec.functions.rend(); ++f) {
+    if (!used.count(f->name)) continue;
+    for (const auto &[name, value] : f->lets) walk(value, note);
+    walk(f->result, note);
+  }
+  std::erase_if(spec.functions, [&](const Function &f) { return !used.count(f.name); });
 }
 
 }  // namespace bittern::compiler

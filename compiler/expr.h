@@ -54,6 +54,9 @@ ExprPtr substitute(const ExprPtr &expr, const std::map<std::string, ExprPtr> &va
 // Calls `visit` on every node, parents first.
 void walk(const ExprPtr &expr, const std::function<void(const ExprPtr &)> &visit);
 
+// Drops the functions that no definition calls, directly or through others; the rest keep their order.
+void keep_used_functions(KernelSpec &spec);
+
 inline bool is_reduction(Op op) { return op == Op::Sum || op == Op::MaxOf || op == Op::MinOf; }
 
 }  // namespace bittern::compiler

@@ -50,7 +50,7 @@ class Parser {
     if (!is("kernel")) fail(peek(), "expected 'kernel', 'func' or 'use'");
     parse_kernel_body();
     if (peek().kind != Token::End) fail(peek(), "expected the end of the text after the kernel");
-    keep_used_functions();
+    keep_used_functions(spec_);
     return std::move(spec_);
   }
 
@@ -357,21 +357,6 @@ class Parser {
     lets_.clear();
     in_function_ = false;
     add_function(std::move(f), token);
-  }
-
-  // Functions of a `use` that nothing calls are no part of the kernel; the others keep the order of the text.
-  void keep_used_functions() {
-    std::set<std::string> used;
-    const auto note = [&](const ExprPtr &e) {
-      if (e->op == Op::Call) used.insert(e->name);
-    };
-    for (const Definition &d : spec_.definitions) walk(d.value, note);
-    for (auto f = spec_.functions.rbegin(); f != spec_.functions.rend(); ++f) {
-      if (!used.count(f->name)) continue;
-      for (const auto &let : f->lets) walk(let.second, note);
-      walk(f->result, note);
-    }
-    std::erase_if(spec_.functions, [&](const Function &f) { return !used.count(f.name); });
   }
 
   // --- kernel ---
