@@ -185,8 +185,7 @@ std::optional<std::string> descriptor_fault(const bt_kernel &kernel, const compi
 }  // namespace
 
 ProofResult prove(const bt_kernel &kernel, const std::string &kernel_hash, const compiler::KernelSpec &spec,
-                  const std::vector<ProofStep> &steps, FixtureCache &fixtures,
-                  const std::function<void(const std::string &)> &before_call) {
+                  const std::vector<ProofStep> &steps, FixtureCache &fixtures, const ProofWatch &watch) {
   ProofResult result;
   if (auto fault = descriptor_fault(kernel, spec)) {
     result.reason = *fault;
@@ -196,8 +195,10 @@ ProofResult prove(const bt_kernel &kernel, const std::string &kernel_hash, const
   for (const ProofStep &step : steps) {
     const std::string what = describe(step);
     Fixture &fixture = fixtures.get(spec, kernel.spec_hash, step.sizes, input_sets()[step.set]);
-    if (before_call) before_call(what);
-    if (auto wrong = run_step(kernel, spec, step, fixture)) {
+    if (watch.before) watch.before(what);
+    const std::optional<std::string> wrong = run_step(kernel, spec, step, fixture);
+    if (watch.after) watch.after();
+    if (wrong) {
       result.reason = fmt::format("{} ({})", *wrong, what);
       return result;
     }

@@ -34,10 +34,15 @@ struct ProofResult {
   std::string id;                   // 16 hex digits over kernel, reference and inputs
 };
 
-// `spec` must be the spec the kernel was made from. `before_call` is told what is about to run.
+// Told before and after each step of generated code, so that the caller can say where it stood and bound its time.
+struct ProofWatch {
+  std::function<void(const std::string &what)> before;
+  std::function<void()> after;
+};
+
+// `spec` must be the spec the kernel was made from.
 ProofResult prove(const bt_kernel &kernel, const std::string &kernel_hash, const compiler::KernelSpec &spec,
-                  const std::vector<ProofStep> &steps, FixtureCache &fixtures,
-                  const std::function<void(const std::string &)> &before_call = {});
+                  const std::vector<ProofStep> &steps, FixtureCache &fixtures, const ProofWatch &watch = {});
 
 // Compares a kernel's layout functions with each other (unpack(pack(x)) is x, padding is trit 0) and, when the layout
 // is in the layout table, with the reference packing. Returns what is wrong, or nothing.

@@ -40,8 +40,8 @@ CREATE TABLE candidates(
   UNIQUE(problem, schedule, shipped_default)) STRICT;
 CREATE TABLE samples(
   id INTEGER PRIMARY KEY, problem INTEGER NOT NULL REFERENCES problems(id),
-  candidate INTEGER NOT NULL REFERENCES candidates(id), run INTEGER NOT NULL, round INTEGER NOT NULL,
-  us REAL NOT NULL) STRICT;
+  candidate INTEGER NOT NULL REFERENCES candidates(id), object INTEGER NOT NULL REFERENCES objects(id),
+  run INTEGER NOT NULL, round INTEGER NOT NULL, us REAL NOT NULL) STRICT;
 CREATE INDEX samples_by_problem ON samples(problem);
 CREATE TABLE roofs(
   id INTEGER PRIMARY KEY, problem INTEGER NOT NULL REFERENCES problems(id), run INTEGER NOT NULL,
@@ -291,18 +291,20 @@ int64_t Records::new_run() {
 
 void Records::add_samples(int64_t problem, const std::vector<Sample> &samples, const std::vector<RoofSample> &roofs) {
   Transaction transaction(database_);
-  Statement sample(database_, "INSERT INTO samples(problem, candidate, run, round, us) VALUES(?,?,?,?,?)");
-  for (const Sample &s : samples) sample.bind(problem).bind(s.candidate).bind(s.run).bind(s.round).bind(s.us).run();
+  Statement sample(database_, "INSERT INTO samples(problem, candidate, object, run, round, us) VALUES(?,?,?,?,?,?)");
+  for (const Sample &s : samples)
+    sample.bind(problem).bind(s.candidate).bind(s.object).bind(s.run).bind(s.round).bind(s.us).run();
   Statement roof(database_, "INSERT INTO roofs(problem, run, round, kind, value) VALUES(?,?,?,?,?)");
   for (const RoofSample &r : roofs) roof.bind(problem).bind(r.run).bind(r.round).bind(r.kind).bind(r.value).run();
   transaction.commit();
 }
 
 std::vector<Sample> Records::samples(int64_t problem) {
-  Statement rows(database_, "SELECT candidate, run, round, us FROM samples WHERE problem = ? ORDER BY id");
+  Statement rows(database_, "SELECT candidate, object, run, round, us FROM samples WHERE problem = ? ORDER BY id");
   rows.bind(problem);
   std::vector<Sample> result;
-  while (rows.step()) result.push_back({rows.integer(0), rows.integer(1), rows.integer(2), rows.real(3)});
+  while (rows.step())
+    result.push_back({rows.integer(0), rows.integer(1), rows.integer(2), rows.integer(3), rows.real(4)});
   return result;
 }
 

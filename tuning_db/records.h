@@ -49,8 +49,8 @@ struct CandidateRecord {
 };
 
 struct Sample {
-  int64_t candidate = 0;
-  int64_t run = 0, round = 0;  // samples of equal (run, round) were taken one right after the other
+  int64_t candidate = 0, object = 0;  // a candidate compiled anew starts from no samples
+  int64_t run = 0, round = 0;         // samples of equal (run, round) were taken one right after the other
   double us = 0;
 };
 

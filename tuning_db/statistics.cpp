@@ -1,8 +1,8 @@
 #include "tuning_db/statistics.h"
 
 #include <algorithm>
-#include <cstddef>
 #include <cmath>
+#include <cstddef>
 #include <limits>
 
 namespace bittern::tuning {

@@ -1,0 +1,98 @@
+// The fast reference against the interpreter: every built-in kernel, small and odd sizes, every input set.
+#include "tuning_db/reference.h"
+
+#include <doctest/doctest.h>
+
+#include "compiler/error.h"
+#include "compiler/library.h"
+#include "compiler/parser.h"
+#include "tuning_db/input_sets.h"
+#include "tuning_db/interpret.h"
+#include "tuning_db/proof.h"
+
+using namespace bittern;
+using namespace bittern::tuning;
+
+namespace {
+
+// Sizes as the proof would draw them for a kernel that accepts any.
+std::vector<compiler::Sizes> some_sizes(const compiler::KernelSpec &spec) {
+  bt_kernel any{};
+  for (int64_t &fixed : any.fixed) fixed = -1;
+  any.m_min = 1;
+  any.m_max = INT64_MAX;
+  std::vector<compiler::Sizes> sizes;
+  for (const ProofStep &step : proof_steps(spec, any, {}))
+    if (sizes.empty() || sizes.back() != step.sizes) sizes.push_back(step.sizes);
+  return sizes;
+}
+
+void check_equal(const compiler::KernelSpec &spec) {
+  int compared = 0;
+  for (const compiler::Sizes &sizes : some_sizes(spec)) {
+    for (const InputSet &set : input_sets()) {
+      const Arrays inputs = make_inputs(spec, sizes, set);
+      const std::vector<float> scalars = make_scalars(spec);
+      const Arrays want = interpret_arrays(spec, sizes, inputs, scalars);
+      const Arrays got = reference_evaluate(spec, sizes, inputs, scalars, 1 + compared % 3);
+      for (const auto &[name, array] : want) {
+        CAPTURE(spec.name);
+        CAPTURE(set.name);
+        CAPTURE(name);
+        REQUIRE(got.count(name) == 1);
+        CHECK(got.at(name).shape == array.shape);
+        CHECK(got.at(name).bytes == array.bytes);
+        ++compared;
+      }
+    }
+  }
+  CHECK(compared > 0);
+}
+
+}  // namespace
+
+TEST_CASE("the fast reference equals the interpreter on every kernel whose locals have fixed extents") {
+  int supported = 0;
+  for (const std::string &name : compiler::builtin_kernel_names()) {
+    const compiler::KernelSpec &spec = compiler::builtin_kernel(name);
+    if (!reference_supports(spec)) continue;
+    ++supported;
+    check_equal(spec);
+  }
+  CHECK(supported >= 16);
+}
+
+TEST_CASE("kernels nobody has seen: bias and clamp, two reductions, a gather through a list") {
+  check_equal(compiler::parse_kernel(R"(kernel bias_clamp(M, N, K) {
+  in W : ternary[N, K]
+  in b : i32[N] range 0 .. 1000
+  in A : i8[M, K] pad 64
+  out Y : i32[M, N]
+  Y[m, n] = min(max(b[n] + sum(k: K) i32(W[n, k]) * i32(A[m, k]), -500), 700)
+})",
+                                     "bias_clamp"));
+  check_equal(compiler::parse_kernel(R"(kernel two(M, K) {
+  in X : f32[M, K]
+  out Y : f32[M, K]
+  out T : f32[M]
+  top[m] = max(k: K) abs(X[m, k])
+  s[m] = sum(k: K) X[m, k] * X[m, k]
+  Y[m, k] = X[m, k] / (top[m] + sqrt(s[m]) + 1.0)
+  T[m] = s[m]
+})",
+                                     "two"));
+  check_equal(compiler::parse_kernel(R"(kernel gather(M, N, K, L) {
+  in W : i8[N, K]
+  in A : i8[M, K]
+  in list : i32[L] range 0 .. K
+  out Y : i32[M, N]
+  Y[m, n] = sum(l: L) i32(W[n, list[l]]) * i32(A[m, list[l]])
+})",
+                                     "gather"));
+}
+
+TEST_CASE("kernels whose locals depend on inputs are left to the interpreter") {
+  const compiler::KernelSpec &attention = compiler::builtin_kernel("attention");
+  CHECK_FALSE(reference_supports(attention));
+  CHECK_THROWS_AS(reference_evaluate(attention, {}, {}, {}), bittern::Error);
+}

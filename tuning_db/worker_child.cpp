@@ -1,0 +1,311 @@
+// The worker's side: a loop over requests. It keeps what is dear between them (parsed kernels, loaded libraries,
+// reference outputs, cold copies, the roof's buffer), all of it gone with the process when a kernel misbehaves.
+#include <dlfcn.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <set>
+#include <thread>
+
+#include "codegen/backend.h"
+#include "compiler/parser.h"
+#include "compiler/printer.h"
+#include "runtime/bench/roof.h"
+#include "runtime/kernels/pack_loader.h"
+#include "runtime/machine/machine.h"
+#include "tuning_db/arena.h"
+#include "tuning_db/descriptor_json.h"
+#include "tuning_db/problem.h"
+#include "tuning_db/proof.h"
+#include "tuning_db/worker.h"
+
+namespace bittern::tuning {
+namespace {
+
+using nlohmann::json;
+
+constexpr int64_t kFixtureBytes = int64_t{1} << 30, kRoofBytes = int64_t{384} << 20;
+
+char *status_page = nullptr;
+
+void say_status(const std::string &text) {
+  if (!status_page) return;
+  const size_t length = std::min(text.size(), kStatusBytes - 1);
+  std::memcpy(status_page, text.data(), length);
+  status_page[length] = 0;
+}
+
+// The default action of SIGALRM ends the process: that is how a kernel that never returns is found out.
+void set_alarm(int64_t milliseconds) {
+  itimerval timer{};
+  timer.it_value.tv_sec = milliseconds / 1000;
+  timer.it_value.tv_usec = milliseconds % 1000 * 1000;
+  setitimer(ITIMER_REAL, &timer, nullptr);
+}
+
+std::string read_file(const std::string &path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw Error(fmt::format("cannot read {}", path));
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+void write_file(const std::string &path, const std::string &bytes) {
+  std::ofstream file(path, std::ios::binary);
+  file << bytes;
+  if (!file.flush()) throw Error(fmt::format("cannot write {}", path));
+}
+
+class Server {
+ public:
+  json serve(const json &request) {
+    using Handler = json (Server::*)(const json &);
+    static const std::map<std::string, Handler> handlers = {{"compile", &Server::compile},
+                                                            {"link", &Server::link},
+                                                            {"prove", &Server::prove_kernel},
+                                                            {"time", &Server::time}};
+    const auto handler = handlers.find(request.at("op").get<std::string>());
+    if (handler == handlers.end()) throw Error("unknown request");
+    return (this->*handler->second)(request);
+  }
+
+ private:
+  struct Library {
+    std::string bytes_hash;
+    void *handle = nullptr;
+    std::unique_ptr<runtime::LoadedPack> loaded;
+    const bt_pack *pack = nullptr;
+  };
+
+  const compiler::KernelSpec &spec(const json &request) {
+    const auto text = request.at("spec").get<std::string>();
+    auto &slot = specs_[text];
+    if (!slot) slot = std::make_unique<compiler::KernelSpec>(compiler::parse_kernel(text, "kernel"));
+    return *slot;
+  }
+
+  // A candidate's shared object, or a finished pack through the runtime's own loader (a path that ends in .json).
+  const bt_kernel &kernel(const std::string &path, size_t index) {
+    Library &library = libraries_[path];
+    if (!library.pack) {
+      if (path.ends_with(".json")) {
+        library.loaded = std::make_unique<runtime::LoadedPack>(path);
+        library.pack = &library.loaded->pack();
+      } else {
+        library.handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+        if (!library.handle) throw Error(fmt::format("cannot load: {}", dlerror()));
+        library.pack = static_cast<const bt_pack *>(dlsym(library.handle, "bt_pack_table"));
+        if (!library.pack) throw Error("the library has no kernel table");
+      }
+    }
+    if (index >= library.pack->count) throw Error(fmt::format("the library has no kernel {}", index));
+    return *library.pack->kernels[index];
+  }
+
+  // {spec, schedule, target, fixed, m_min, m_max, symbol, folder} -> {objects: [path], descriptor, ms, library}
+  json compile(const json &request) {
+    const auto schedule_text = request.at("schedule").get<std::string>();
+    say_status("compiling " + schedule_text);
+    const auto start = std::chrono::steady_clock::now();
+    const schedules::Schedule schedule = schedules::parse_schedule(schedule_text);
+    const schedules::Target &target = schedules::find_target(request.at("target").get<std::string>());
+    codegen::Request wanted{spec(request),
+                            schedule,
+                            target,
+                            request.at("fixed").get<compiler::Sizes>(),
+                            request.at("m_min"),
+                            request.at("m_max"),
+                            request.at("symbol")};
+    const codegen::Compiled compiled = codegen::compile(wanted);
+    const double ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+    const std::string stem = request.at("folder").get<std::string>() + "/" + wanted.symbol;
+    json paths = json::array();
+    for (size_t i = 0; i < compiled.objects.size(); ++i) {
+      paths.push_back(fmt::format("{}.{}.o", stem, i));
+      write_file(paths.back(), compiled.objects[i]);
+    }
+    return {{"objects", paths}, {"descriptor", descriptor_to_json(compiled.descriptor)}, {"ms", ms}};
+  }
+
+  // {objects: [path], rows: [{descriptor, proof, threads, roof_pct}], target, path}
+  json link(const json &request) {
+    say_status("linking");
+    std::vector<codegen::TableRow> rows;
+    for (const json &row : request.at("rows"))
+      rows.push_back(
+          {descriptor_from_json(row.at("descriptor")), row.at("proof"), row.at("threads"), row.at("roof_pct")});
+    std::vector<std::string> objects;
+    for (const json &path : request.at("objects")) objects.push_back(read_file(path));
+    objects.push_back(codegen::emit_pack_table(rows, "bt_pack_table",
+                                               schedules::find_target(request.at("target").get<std::string>())));
+    codegen::link_shared(objects, {"bt_pack_table"}, request.at("path"));
+    return json::object();
+  }
+
+  // {spec, library, index, hash, sizes, threads, references, call_ms} -> {passed, reason, inputs, reference, id}
+  json prove_kernel(const json &request) {
+    const compiler::KernelSpec &text = spec(request);
+    const bt_kernel &candidate = kernel(request.at("library"), request.at("index"));
+    const int64_t call_ms = request.at("call_ms");
+    if (compiler::spec_hash(text) != candidate.spec_hash) throw Error("the kernel was made from another text");
+    if (candidate.layout) {
+      // Once for every library would prove the same generated code again and again.
+      const std::string id = fmt::format("{}@{}", candidate.layout->name, candidate.layout->version);
+      const std::string path = request.at("library");
+      if (path.ends_with(".json") || !layouts_.count(id)) {
+        say_status("packing weights in layout " + id);
+        set_alarm(call_ms);
+        const std::string wrong = prove_layout(*candidate.layout);
+        set_alarm(0);
+        if (!wrong.empty()) return json{{"passed", false}, {"reason", wrong}};
+        layouts_.insert(id);
+      }
+    }
+    if (!fixtures_)
+      fixtures_ = std::make_unique<FixtureCache>(kFixtureBytes, request.at("threads"), request.at("references"));
+    const auto steps = proof_steps(text, candidate, request.at("sizes").get<compiler::Sizes>());
+    const ProofResult result = prove(candidate, request.at("hash"), text, steps, *fixtures_,
+                                     {[&](const std::string &what) {
+                                        say_status(what);
+                                        set_alarm(call_ms);
+                                      },
+                                      [] { set_alarm(0); }});
+    return {{"passed", result.passed},
+            {"reason", result.reason},
+            {"inputs", result.inputs},
+            {"reference", result.reference},
+            {"id", result.id}};
+  }
+
+  // {spec, sizes, threads, libraries: [path], rounds, block_us, cold_bytes, read_roof, multiply_roof, call_ms}
+  // -> {samples: [round][library] microseconds, read_gb_s: [round], int8_gop_s: [round]}
+  json time(const json &request) {
+    const int threads = request.at("threads");
+    const std::string key = request.at("spec").get<std::string>() + request.at("sizes").dump();
+    if (key != arena_key_) {
+      arena_.reset();
+      fixtures_.reset();  // timing wants the memory, and the proof of these sizes is over
+      arena_ = std::make_unique<Arena>(spec(request), request.at("sizes").get<compiler::Sizes>(),
+                                       request.at("cold_bytes").get<int64_t>());
+      arena_key_ = key;
+    }
+    if (!pool_ || pool_->threads() != threads) {
+      roof_.reset();
+      pool_.reset();
+      pool_ = std::make_unique<runtime::ThreadPool>(threads);
+    }
+    const bool read_roof = request.at("read_roof"), multiply_roof = request.at("multiply_roof");
+    if ((read_roof || multiply_roof) && !roof_) roof_ = std::make_unique<runtime::Roof>(*pool_, kRoofBytes);
+    std::vector<const bt_kernel *> kernels;
+    for (const json &path : request.at("libraries")) kernels.push_back(&kernel(path, 0));
+    arena_->keep_only(kernels);
+    const double block_us = request.at("block_us");
+    const int64_t call_ms = request.at("call_ms");
+    const auto timed = [&](size_t i, int calls) {
+      say_status("timing " + std::string(kernels[i]->schedule));
+      set_alarm(call_ms);
+      const double us = arena_->run(*kernels[i], *pool_, calls) / calls;
+      set_alarm(0);
+      return us;
+    };
+    std::vector<int> calls;
+    for (size_t i = 0; i < kernels.size(); ++i) {
+      timed(i, 1);  // makes its copies and brings in its code
+      calls.push_back(static_cast<int>(std::clamp(block_us / std::max(timed(i, 2), 0.05), 1.0, 20000.0)));
+    }
+    json samples = json::array(), reads = json::array(), multiplies = json::array();
+    const int rounds = request.at("rounds");
+    for (int round = 0; round < rounds; ++round) {
+      std::vector<double> row(kernels.size());
+      // Another one goes first each round, so that none always follows the same neighbour.
+      for (size_t turn = 0; turn < kernels.size(); ++turn) {
+        const size_t i = (turn + static_cast<size_t>(round)) % kernels.size();
+        row[i] = timed(i, calls[i]);
+      }
+      samples.push_back(row);
+      if (read_roof) reads.push_back(roof_->sample_read());
+      if (multiply_roof) multiplies.push_back(roof_->sample_multiply());
+    }
+    return {{"samples", samples}, {"read_gb_s", reads}, {"int8_gop_s", multiplies}};
+  }
+
+  std::map<std::string, std::unique_ptr<compiler::KernelSpec>> specs_;
+  std::map<std::string, Library> libraries_;
+  std::set<std::string> layouts_;
+  std::unique_ptr<FixtureCache> fixtures_;
+  std::unique_ptr<runtime::ThreadPool> pool_;
+  std::unique_ptr<runtime::Roof> roof_;  // after pool_: uses it
+  std::unique_ptr<Arena> arena_;
+  std::string arena_key_;
+};
+
+bool read_line(std::string &line) {
+  line.clear();
+  static std::string rest;
+  for (;;) {
+    if (const size_t end = rest.find('\n'); end != std::string::npos) {
+      line = rest.substr(0, end);
+      rest.erase(0, end + 1);
+      return true;
+    }
+    char buffer[65536];
+    const ssize_t n = read(kWorkerSocket, buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return false;
+    rest.append(buffer, static_cast<size_t>(n));
+  }
+}
+
+bool write_line(const std::string &line) {
+  for (size_t done = 0; done < line.size();) {
+    const ssize_t n = write(kWorkerSocket, line.data() + done, line.size() - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return false;
+    done += static_cast<size_t>(n);
+  }
+  return true;
+}
+
+}  // namespace
+
+int worker_main() {
+  const rlimit no_core{0, 0};
+  setrlimit(RLIMIT_CORE, &no_core);
+  void *page = mmap(nullptr, kStatusBytes, PROT_READ | PROT_WRITE, MAP_SHARED, kWorkerStatus, 0);
+  if (page != MAP_FAILED) status_page = static_cast<char *>(page);
+  // A parent that is killed cannot say goodbye; its end of the socket closes, even while a kernel hangs here.
+  std::thread([] {
+    pollfd parent{kWorkerSocket, 0, 0};
+    while (poll(&parent, 1, -1) < 0 || (parent.revents & (POLLHUP | POLLERR)) == 0) {
+    }
+    _exit(0);
+  }).detach();
+
+  Server server;
+  for (std::string line; read_line(line);) {
+    json reply;
+    try {
+      reply = server.serve(json::parse(line));
+      reply["ok"] = true;
+    } catch (const std::exception &error) {
+      reply = {{"ok", false}, {"error", error.what()}};
+    }
+    set_alarm(0);
+    say_status("");
+    // Reasons may quote bytes that are not text.
+    if (!write_line(reply.dump(-1, ' ', false, json::error_handler_t::replace) + "\n")) break;
+  }
+  return 0;
+}
+
+}  // namespace bittern::tuning
