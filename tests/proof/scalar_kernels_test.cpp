@@ -1,0 +1,50 @@
+// The runtime's hand-written kernels are held to the interpreter by the same proof as generated ones, and the runtime's
+// table of kernel roles to the kernel texts: hashes, sizes, tensors and scalars.
+#include <doctest/doctest.h>
+
+#include <set>
+
+#include "compiler/library.h"
+#include "compiler/printer.h"
+#include "runtime/kernels/roles.h"
+#include "runtime/kernels/scalar/scalar.h"
+#include "tuning_db/fixture.h"
+#include "tuning_db/proof.h"
+
+using namespace bittern;
+
+TEST_CASE("the role table says what the kernel texts say") {
+  for (int i = 0; i < static_cast<int>(runtime::Role::Count); ++i) {
+    const runtime::RoleInfo &role = runtime::role_info(static_cast<runtime::Role>(i));
+    CAPTURE(role.spec);
+    CHECK(static_cast<int>(role.role) == i);
+    const compiler::KernelSpec &spec = compiler::builtin_kernel(role.spec);
+    // When a kernel text changes, put the new hash into runtime/kernels/spec_hashes.inc after checking the arguments.
+    CHECK(role.spec_hash == compiler::spec_hash(spec));
+    CHECK(role.sizes == spec.sizes);
+    CHECK(static_cast<size_t>(role.tensors) == spec.arguments().size());
+    CHECK(static_cast<size_t>(role.scalars) == spec.scalars.size());
+    CHECK(runtime::find_role(role.spec) == &role);
+  }
+  CHECK(runtime::find_role("no_such_kernel") == nullptr);
+}
+
+TEST_CASE("every scalar kernel equals the interpreter") {
+  const bt_pack &pack = *runtime::bt_scalar_pack();
+  CHECK(pack.count == static_cast<uint32_t>(runtime::Role::Count));
+  for (uint32_t i = 0; i < pack.count; ++i) {
+    const bt_kernel &kernel = *pack.kernels[i];
+    CAPTURE(kernel.spec);
+    CHECK(std::string(kernel.spec) == runtime::role_info(static_cast<runtime::Role>(i)).spec);
+    const compiler::KernelSpec &spec = compiler::builtin_kernel(kernel.spec);
+    // Sizes that are timed are always among the proof's: small ones, with tails everywhere.
+    compiler::Sizes at;
+    for (const std::string &size : spec.sizes) at[size] = size == "M" ? 3 : 40;
+    if (at.count("G")) at = {{"M", 3}, {"H", 6}, {"G", 3}, {"D", 24}, {"B", 2}, {"T", 3}, {"NP", 5}};
+    tuning::FixtureCache fixtures(int64_t{64} << 20, 1, "");
+    const tuning::ProofResult result =
+        tuning::prove(kernel, "scalar", spec, tuning::proof_steps(spec, kernel, at), fixtures);
+    CHECK_MESSAGE(result.passed, result.reason);
+    if (kernel.layout) CHECK(tuning::prove_layout(*kernel.layout) == "");
+  }
+}
