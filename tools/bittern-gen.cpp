@@ -1,0 +1,32 @@
+// bittern-gen: makes the built-in kernels at build time. Nobody else needs it.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+
+#include "tuning_db/default_pack.h"
+
+int main(int argc, char **argv) {
+  CLI::App app("Compiles and proves the default kernels, and writes them as object files.", "bittern-gen");
+  app.set_version_flag("--version", "bittern-gen " BITTERN_VERSION);
+  std::string folder;
+  app.add_option("--out", folder, "Folder for the objects and objects.txt, which lists them")->required();
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError &error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  try {
+    const bittern::tuning::DefaultPackReport report = bittern::tuning::write_default_pack(
+        folder, [](const std::string &what) { fmt::print("bittern-gen: {}\n", what); });
+    fmt::print("bittern-gen: {} kernels, compiled in {:.1f} s, proved in {:.1f} s\n", report.kernels,
+               report.compile_seconds, report.proof_seconds);
+    if (report.unproved > 0) {
+      fmt::print("bittern-gen: {} of them need instructions that this machine lacks; unproved, they will not be used\n",
+                 report.unproved);
+    }
+  } catch (const std::exception &error) {
+    fmt::print(stderr, "bittern-gen: {}\n", error.what());
+    return 1;
+  }
+  return 0;
+}
