@@ -136,7 +136,7 @@ uint64_t checksum64(const uint8_t *data, int64_t bytes) {
       lanes[lane] = std::rotl(lanes[lane] + word * kB, 31) * kA;
     }
   uint64_t sum = static_cast<uint64_t>(bytes) * kA;
-  for (; i < bytes; ++i) sum = std::rotl(sum ^ (data[i] * kA), 11) * kB;
+  for (; i < bytes; ++i) sum = std::rotl(sum ^ ((data[i] + 0x100u) * kB), 11) * kA;
   for (uint64_t lane : lanes) {
     sum = (std::rotl(sum, 27) ^ (lane * kA)) * kB;
     sum ^= sum >> 29;
