@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -12,15 +13,33 @@
 namespace bittern::runtime {
 namespace {
 
-// exp(x) for x <= 0 by plain float64 operations, so that it has the same bits everywhere; the C library's exp differs
-// between versions. Accurate to about 1e-15. x = n ln 2 + r with |r| <= ln 2 / 2, then the series of exp(r).
-double exp_of(double x) {
-  if (!(x > -708.0)) return 0;  // below the smallest normal number
-  const double n = std::floor(x * 1.4426950408889634 + 0.5);
+// The weight of the most likely token. Weights are whole numbers, so their sums are exact: no order of summation, and
+// thus no way of selecting, changes a result. A vocabulary of 2^24 (the largest there is) stays below 2^63; tokens less
+// than 2^-38 as likely as the most likely one count as impossible.
+constexpr double kUnit = 0x1p38;
+
+constexpr std::array<double, 14> inverse_factorials() {
+  std::array<double, 14> out{};
+  double factorial = 1;
+  for (size_t i = 0; i < out.size(); ++i) {
+    if (i > 0) factorial *= static_cast<double>(i);
+    out[i] = 1 / factorial;
+  }
+  return out;
+}
+
+// exp(x) * kUnit for x <= 0 as a whole number, by plain float64 operations, so that it is the same everywhere; the C
+// library's exp differs between versions. x = n ln 2 + r with |r| <= ln 2 / 2, then the series of exp(r).
+int64_t weight_of(double x) {
+  if (!(x > -34.0)) return 0;          // less than half of the smallest weight
+  constexpr double kRound = 0x1.8p52;  // adding it leaves no bits for a fraction
+  constexpr std::array<double, 14> kSeries = inverse_factorials();
+  const double n = (x * 1.4426950408889634 + kRound) - kRound;
   const double r = (x - n * 6.93147180369123816490e-01) - n * 1.90821492927058770002e-10;  // ln 2 in two parts
-  double sum = 1.0;
-  for (int i = 13; i > 0; --i) sum = 1.0 + sum * r / i;
-  return sum * std::bit_cast<double>(static_cast<uint64_t>(static_cast<int64_t>(n) + 1023) << 52);
+  double sum = kSeries.back();
+  for (size_t i = kSeries.size() - 1; i-- > 0;) sum = kSeries[i] + sum * r;
+  const double power = std::bit_cast<double>(static_cast<uint64_t>(static_cast<int64_t>(n) + 1023) << 52);
+  return static_cast<int64_t>(sum * power * kUnit);
 }
 
 void check(const char *name, double value, double least, double most) {
@@ -86,27 +105,25 @@ int32_t Sampler::sample(std::span<const float> logits, std::span<const int32_t> 
   }
   keep_top_k();
   for (Candidate &c : candidates_) {
-    c.weight = exp_of((static_cast<double>(c.logit) - static_cast<double>(largest)) /
-                      static_cast<double>(sampling_.temperature));
+    c.weight = weight_of((static_cast<double>(c.logit) - static_cast<double>(largest)) /
+                         static_cast<double>(sampling_.temperature));
   }
+  std::erase_if(candidates_, [](const Candidate &c) { return c.weight == 0; });
   keep_top_p();
-  // Weights are relative to the largest, so min-p is a plain threshold. The most likely one always stays.
-  if (sampling_.min_p > 0) {
-    std::erase_if(candidates_, [&](const Candidate &c) { return c.weight < static_cast<double>(sampling_.min_p); });
+  if (sampling_.min_p > 0) {  // the most likely one has weight kUnit and stays
+    const double least = static_cast<double>(sampling_.min_p) * kUnit;
+    std::erase_if(candidates_, [&](const Candidate &c) { return static_cast<double>(c.weight) < least; });
   }
 
   // The draw walks the kept tokens in the order of their ids, which is the order they are in.
-  double total = 0;
-  for (const Candidate &c : candidates_) total += c.weight;
-  const double target = uniform_draw(sampling_.seed, index) * total;
-  double sum = 0;
-  int32_t last = best;
+  const int64_t total = total_weight(candidates_.begin(), candidates_.end());
+  int64_t target = static_cast<int64_t>(uniform_draw(sampling_.seed, index) * static_cast<double>(total));
+  target = std::min(target, total - 1);  // the product may round up to the total
   for (const Candidate &c : candidates_) {
-    sum += c.weight;
-    if (c.weight > 0) last = c.id;
-    if (sum > target) return c.id;
+    target -= c.weight;
+    if (target < 0) return c.id;
   }
-  return last;  // only when rounding left target == total
+  return best;  // not reached: the weights sum to more than `target`
 }
 
 void Sampler::penalise(std::span<const int32_t> history) {
@@ -129,26 +146,32 @@ void Sampler::keep_top_k() {
   sort_by_id();  // sums must not depend on how nth_element left them
 }
 
-// Keeps the fewest most likely tokens whose weights reach top_p of the total (at least one): the total is summed in
-// the order of ids, the kept ones from the most likely down.
+// Keeps the fewest most likely tokens whose weights reach top_p of the total, at least one. Bisection: split what is
+// undecided into its more and its less likely half, and go on in the half where the sum is reached.
 void Sampler::keep_top_p() {
   if (sampling_.top_p >= 1) return;
-  double total = 0;
-  for (const Candidate &c : candidates_) total += c.weight;
-  const double enough = static_cast<double>(sampling_.top_p) * total;
-  // Usually a few hundred of a hundred thousand are enough, so sort only that many at first.
-  double sum = 0;
-  size_t kept = 0;
-  for (size_t sorted = 0; kept == sorted && sorted < candidates_.size();) {
-    const size_t upto = std::min(candidates_.size(), std::max<size_t>(256, sorted * 8));
-    std::partial_sort(candidates_.begin() + static_cast<ptrdiff_t>(sorted),
-                      candidates_.begin() + static_cast<ptrdiff_t>(upto), candidates_.end(), Candidate::more_likely);
-    sorted = upto;
-    while (kept < sorted && (kept == 0 || sum < enough)) sum += candidates_[kept++].weight;
-    if (sum >= enough) break;
+  const int64_t total = total_weight(candidates_.begin(), candidates_.end());
+  auto missing = static_cast<int64_t>(std::ceil(static_cast<double>(sampling_.top_p) * static_cast<double>(total)));
+  auto first = candidates_.begin(), last = candidates_.end();
+  while (last - first > 1) {
+    const auto middle = first + (last - first) / 2;
+    std::nth_element(first, middle, last, Candidate::more_likely);
+    const int64_t sum = total_weight(first, middle);
+    if (sum >= missing) {
+      last = middle;
+    } else {
+      missing -= sum;
+      first = middle;
+    }
   }
-  candidates_.resize(kept);
+  candidates_.erase(last, candidates_.end());
   sort_by_id();
+}
+
+int64_t Sampler::total_weight(Iterator first, Iterator last) {
+  int64_t total = 0;
+  for (; first != last; ++first) total += first->weight;
+  return total;
 }
 
 void Sampler::sort_by_id() {

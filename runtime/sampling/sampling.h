@@ -1,5 +1,5 @@
 // Choosing the next token from logits. The result is a function of (logits, history, seed, token index) and of nothing
-// else: no state is carried from one draw to the next, sums have a fixed order, exp is our own, ties go to the lower
+// else: no state is carried from one draw to the next, sums are exact, exp is our own, ties go to the lower
 // id.
 #pragma once
 #include <cstdint>
@@ -49,11 +49,13 @@ class Sampler {
   struct Candidate {
     int32_t id;
     float logit;
-    double weight;  // exp((logit - largest) / temperature)
+    int64_t weight;  // proportional to the probability, see sampling.cpp
     static bool more_likely(const Candidate &a, const Candidate &b) {
       return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
     }
   };
+  using Iterator = std::vector<Candidate>::iterator;
+  static int64_t total_weight(Iterator first, Iterator last);
   void keep_top_k();
   void keep_top_p();
   void sort_by_id();
