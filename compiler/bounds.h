@@ -26,7 +26,7 @@ Interval element_range(const Tensor &tensor, const Sizes &sizes);
 // Values that an expression of a definition can take for any legal inputs, all index variables over their extents.
 // `expr` is a node of `definition`'s value or extents. Integers are exact up to saturation at 64 bits; floats are
 // followed through min, max, round_even, floor, abs, negation, select and conversions (so that a clamped float has
-// integer bounds), and are unbounded otherwise, in which case an i32() of them is all of i32.
+// integer bounds), and are unbounded otherwise, in which case an i32() of them is all of i32. Empty `sizes` means any.
 Interval range_of(const KernelSpec &spec, const Sizes &sizes, const Definition &definition, const ExprPtr &expr);
 
 // How many terms in `term` may be added into a signed accumulator of `bits` bits that starts at 0, in any order,
@@ -42,7 +42,8 @@ std::optional<std::string> accumulator_overflow(int64_t max_code, int64_t max_ac
 int64_t max_terms_int16(Interval code, Interval act);
 
 // Holds every i32 sum of the kernel against int32 at these sizes, whatever the (legal) inputs: nothing when none can
-// overflow, partial sums in any order included; else the reason, naming the definition and the bounds.
+// overflow, partial sums in any order included; else the reason, naming the definition and the bounds. Empty `sizes`
+// means any size.
 std::optional<std::string> check_i32_sums(const KernelSpec &spec, const Sizes &sizes);
 
 }  // namespace bittern::compiler

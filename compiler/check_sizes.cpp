@@ -15,12 +15,11 @@ namespace {
 
 // Indices and extents are computed in i32; at these sizes none may leave it.
 void check_index_arithmetic(const KernelSpec &spec, const Sizes &sizes) {
-  RangeAnalysis analysis(spec, sizes);
+  bool overflow = false;
+  RangeAnalysis analysis(spec, sizes), indices(spec, sizes);
+  indices.on_overflow = [&](const Expr &, Interval) { overflow = true; };
   const auto check = [&](const ExprPtr &index, const RangeAnalysis::Scope &scope) {
-    bool overflow = false;
-    analysis.on_overflow = [&](const Expr &, Interval) { overflow = true; };
-    analysis.of(index, scope);
-    analysis.on_overflow = nullptr;
+    indices.of(index, scope);
     if (overflow) throw Error(fmt::format("kernel {}: {} can leave i32 at these sizes", spec.name, print_expr(index)));
   };
   for (const Definition &d : spec.definitions) {

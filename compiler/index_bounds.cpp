@@ -13,6 +13,7 @@
 #include "compiler/expr.h"
 #include "compiler/polynomial.h"
 #include "compiler/printer.h"
+#include "compiler/range_analysis.h"
 
 namespace bittern::compiler {
 
@@ -21,13 +22,15 @@ namespace {
 using Unknown = Polynomial::Unknown;
 
 // One unknown. Sizes have a least value; other terms have bounds made of earlier unknowns, and quotients also
-// numerator and divisor, from which multiples of the divisor get exact bounds.
+// numerator and divisor, from which multiples of the divisor get exact bounds. Terms that choose (min, max, select,
+// abs) are proved case by case.
 struct Term {
   std::string text;
   bool size = false;
   int64_t least = 1;
   std::vector<Polynomial> lows, highs;
   std::optional<std::pair<Polynomial, Polynomial>> quotient;
+  std::vector<Polynomial> cases;  // its value is one of these: what holds for each holds for the term
 };
 
 // Names to values while an expression is read.
@@ -43,7 +46,7 @@ class BoundsProver {
   void run() {
     try {
       for (const std::string &name : spec_.sizes)
-        sizes_[name] = Polynomial::unknown(new_term({name, true, 1, {}, {}, {}}));
+        sizes_[name] = Polynomial::unknown(new_term({name, true, 1, {}, {}, {}, {}}));
       for (const ExprPtr &condition : spec_.requires_) {
         check_arithmetic(condition, {});
         assume(condition);
@@ -101,7 +104,7 @@ class BoundsProver {
     const Unknown u = x.last();
     if (!(x == Polynomial::unknown(u)) || d.contains(u) || !sizes_only(d)) return false;
     const Unknown q =
-        new_term({fmt::format("({} / {})", terms_[u].text, print_expr(mod->args[1])), true, 1, {}, {}, {}});
+        new_term({fmt::format("({} / {})", terms_[u].text, print_expr(mod->args[1])), true, 1, {}, {}, {}, {}});
     replace(u, d * Polynomial::unknown(q));
     return true;
   }
@@ -141,6 +144,9 @@ class BoundsProver {
     if (u < 0) return prove_sizes(p);
     for (const Polynomial &smaller : bounded(p, u, true, depth))
       if (prove(smaller, depth + 1)) return true;
+    if (const std::vector<Polynomial> cases = terms_[u].cases; !cases.empty())
+      return std::all_of(cases.begin(), cases.end(),
+                         [&](const Polynomial &c) { return prove(p.substitute(u, c), depth + 1); });
     // A constant quotient with a coefficient that its divisor does not divide: p >= 0 if d * p + d - 1 >= 0.
     if (const auto &q = terms_[u].quotient) {
       const std::optional<int64_t> d = q->second.constant();
@@ -251,7 +257,7 @@ class BoundsProver {
   }
 
   Polynomial opaque(const ExprPtr &e, std::vector<Polynomial> lows = {}, std::vector<Polynomial> highs = {}) {
-    return Polynomial::unknown(new_term({print_expr(e), false, 1, std::move(lows), std::move(highs), {}}));
+    return Polynomial::unknown(new_term({print_expr(e), false, 1, std::move(lows), std::move(highs), {}, {}}));
   }
 
   // A term that lies between a and b in some sense: bounds are those bounds of either that hold for both.
@@ -267,7 +273,9 @@ class BoundsProver {
         if (low ? nonnegative(a - c) && nonnegative(b - c) : nonnegative(c - a) && nonnegative(c - b))
           (low ? lows : highs).push_back(c);
     }
-    return opaque(e, std::move(lows), std::move(highs));
+    Polynomial result = opaque(e, std::move(lows), std::move(highs));
+    terms_.back().cases = {a, b};
+    return result;
   }
 
   Polynomial value(const ExprPtr &e, const Environment &env) {
@@ -334,7 +342,7 @@ class BoundsProver {
       case Op::Cast:
         if (e->args[0]->type == Type::I8) return opaque(e, {Polynomial(-128)}, {Polynomial(127)});
         if (e->args[0]->type == Type::Ternary) return opaque(e, {Polynomial(-1)}, {Polynomial(1)});
-        return opaque(e);
+        return clamped(e);
       case Op::Load:
         return loaded(e, env);
       case Op::Call: {
@@ -350,6 +358,13 @@ class BoundsProver {
       default:
         return opaque(e);
     }
+  }
+
+  // i32 of a float that constants bound, such as a clamp.
+  Polynomial clamped(const ExprPtr &e) {
+    const Interval range = RangeAnalysis(spec_, {}).of(e, {}).ints;
+    if (range.lo == INT32_MIN && range.hi == INT32_MAX) return opaque(e);
+    return opaque(e, {Polynomial(range.lo)}, {Polynomial(range.hi)});
   }
 
   // A local's value is its definition's with the indices put in; an input's is a term with the declared range.
@@ -404,7 +419,7 @@ class BoundsProver {
     const Polynomial n = value(extent, env);
     if (!nonnegative(n))
       fail(at, fmt::format("the extent of index '{}', {}, may be negative", name, print_expr(extent)));
-    return Polynomial::unknown(new_term({name, false, 1, {Polynomial(0)}, {n - Polynomial(1)}, {}}));
+    return Polynomial::unknown(new_term({name, false, 1, {Polynomial(0)}, {n - Polynomial(1)}, {}, {}}));
   }
 
   void definition(const Definition &d) {
@@ -444,13 +459,13 @@ class BoundsProver {
     for (size_t i = 0; i < e.args.size(); ++i) {
       const Polynomial index = value(e.args[i], env), extent = value(t.shape[i], inner);
       if (d) inner.vars[d->vars[i].name] = index;
-      const char *why = !nonnegative(index)                            ? "is not proved to be at least 0"
-                        : !nonnegative(extent - index - Polynomial(1)) ? "is not proved to stay below its extent"
-                                                                       : nullptr;
-      if (!why) continue;
+      const bool low = nonnegative(index);
+      if (low && nonnegative(extent - index - Polynomial(1))) continue;
       steps_ = 0;
-      fail(at_, fmt::format("index {} of '{}' (here {}) {} {}; found {} .. {}", i, e.name, print_expr(e.args[i]), why,
-                            print_expr(t.shape[i]), best(index, true), best(index, false)));
+      fail(at_,
+           fmt::format("index {} of '{}', here {}, is not proved to {}; found {} .. {}", i, e.name,
+                       print_expr(e.args[i]), low ? "stay below its extent " + print_expr(t.shape[i]) : "be at least 0",
+                       best(index, true), best(index, false)));
     }
   }
 

@@ -47,16 +47,21 @@ RangeAnalysis::Range RangeAnalysis::of(const ExprPtr &expr, const Scope &scope) 
       return ints({e.ival, e.ival});
     case Op::FloatConst:
       return {{}, e.fval, e.fval, false};
-    case Op::Var:
-      return scope.vars.at(e.name);
+    case Op::Var: {
+      const auto known = scope.vars.find(e.name);
+      return known == scope.vars.end() ? ints({0, INT32_MAX}) : known->second;
+    }
     case Op::Size: {
+      if (sizes_.empty()) return ints({1, INT32_MAX});
       const int64_t value = sizes_.at(e.name);
       return integer(e, {value, value});
     }
     case Op::Scalar:
       return any_float();
-    case Op::Let:
-      return scope.lets.at(e.name);
+    case Op::Let: {
+      const auto known = scope.lets.find(e.name);
+      return known == scope.lets.end() ? Range{kI32, -kInfinity, kInfinity, true} : known->second;
+    }
     case Op::Load:
       return load(e);
     case Op::Call:
@@ -186,6 +191,7 @@ RangeAnalysis::Range RangeAnalysis::load(const Expr &e) {
   const Tensor &t = *spec_.find(e.name);
   if (t.role == Role::In) {
     const bool integer_type = t.type == Type::Ternary || t.type == Type::I8 || t.type == Type::I32;
+    if (t.range && sizes_.empty()) return ints(kI32);
     return integer_type ? ints(element_range(t, sizes_)) : any_float();
   }
   if (const auto known = locals_.find(e.name); known != locals_.end()) return known->second;

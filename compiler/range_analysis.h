@@ -1,4 +1,5 @@
-// Interval arithmetic over the IR at concrete sizes. bounds.h is the face of it for schedules and proofs.
+// Interval arithmetic over the IR, at concrete sizes or (with no sizes given) for all of them. bounds.h is the face of
+// it for schedules and proofs.
 #pragma once
 #include <functional>
 #include <map>
@@ -11,7 +12,8 @@ namespace bittern::compiler {
 
 class RangeAnalysis {
  public:
-  RangeAnalysis(const KernelSpec &spec, const Sizes &sizes) : spec_(spec), sizes_(sizes) {}
+  // An empty `sizes` means any: each size is then 1 .. INT32_MAX, and declared ranges of inputs are not known.
+  RangeAnalysis(const KernelSpec &spec, Sizes sizes) : spec_(spec), sizes_(std::move(sizes)) {}
 
   // What an i32 or bool expression (`ints`) or a float one (`lo` .. `hi`, and whether NaN) can be.
   struct Range {
@@ -19,7 +21,8 @@ class RangeAnalysis {
     double lo = 0, hi = 0;
     bool nan = false;
   };
-  // Ranges of the names in scope.
+  // Ranges of the names in scope; a variable that is not there is any index, a let
+  // any value.
   struct Scope {
     std::map<std::string, Range> vars, lets;
   };
@@ -45,7 +48,7 @@ class RangeAnalysis {
   void each(const ExprPtr &expr, const Scope &scope, const std::function<void(const ExprPtr &, const Scope &)> &visit);
 
   const KernelSpec &spec_;
-  const Sizes &sizes_;
+  Sizes sizes_;
   std::map<std::string, Range> locals_;
 };
 
