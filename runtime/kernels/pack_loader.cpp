@@ -112,19 +112,26 @@ void compare(const nlohmann::json &row, const bt_kernel *kernel, size_t index) {
               at + "the manifest has another " + role->sizes[i]);
 }
 
-// Puts the bytes where nobody can change them any more and lets the dynamic linker load them from there.
-void *load_library(const std::string &bytes) {
-  const File memory(memfd_create("bittern-pack", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (memory.fd() < 0) throw Error("cannot make a memory file: " + reason());
+// A memory file with these bytes that nobody can change any more.
+int seal(const std::string &bytes) {
+  const int fd = memfd_create("bittern-pack", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (fd < 0) throw Error("cannot make a memory file: " + reason());
   size_t done = 0;
   while (done < bytes.size()) {
-    const ssize_t put = write(memory.fd(), bytes.data() + done, bytes.size() - done);
-    if (put <= 0) throw Error("cannot write a memory file: " + reason());
+    const ssize_t put = write(fd, bytes.data() + done, bytes.size() - done);
+    if (put <= 0) {
+      const std::string why = reason();
+      close(fd);
+      throw Error("cannot write a memory file: " + why);
+    }
     done += static_cast<size_t>(put);
   }
-  fcntl(memory.fd(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
-  const std::string path = "/proc/self/fd/" + std::to_string(memory.fd());
-  void *library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+  return fd;
+}
+
+void *load_library(int fd) {
+  void *library = dlopen(("/proc/self/fd/" + std::to_string(fd)).c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!library) {
     const char *message = dlerror();
     throw Error(std::string("the dynamic linker refuses it: ") + (message ? message : "no reason given"));
@@ -148,7 +155,8 @@ LoadedPack::LoadedPack(const std::string &manifest) {
     bytes = read_private(manifest.substr(0, manifest.rfind('/') + 1) + name, kLargestPack);
     require(json.at("bytes") == bytes.size(), name + " has another size than the manifest says");
     require(json.at("sha256") == sha256(bytes), name + " has another hash than the manifest says");
-    library_ = load_library(bytes);
+    memory_ = seal(bytes);
+    library_ = load_library(memory_);
     pack_ = static_cast<const bt_pack *>(dlsym(library_, "bt_pack_table"));
     require(pack_ != nullptr, name + " has no table of kernels");
     require(pack_->abi_version == BT_ABI_VERSION, name + " has another ABI version");
@@ -158,15 +166,20 @@ LoadedPack::LoadedPack(const std::string &manifest) {
             name + " has another number of kernels than the manifest says");
     for (size_t i = 0; i < rows.size(); ++i) compare(rows[i], pack_->kernels[i], i);
   } catch (const nlohmann::json::exception &e) {
-    if (library_) dlclose(library_);
+    unload();
     throw Error(std::string("its manifest is damaged: ") + e.what());
   } catch (const Error &) {
-    if (library_) dlclose(library_);
+    unload();
     throw;
   }
 }
 
-LoadedPack::~LoadedPack() { dlclose(library_); }
+LoadedPack::~LoadedPack() { unload(); }
+
+void LoadedPack::unload() {
+  if (library_) dlclose(library_);
+  if (memory_ >= 0) close(memory_);
+}
 
 std::string pack_folder() { return cache_folder() + "/packs/" + machine_fingerprint().id(); }
 

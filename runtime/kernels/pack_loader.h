@@ -21,6 +21,8 @@ class LoadedPack {
   const bt_pack &pack() const { return *pack_; }
 
  private:
+  void unload();
+  int memory_ = -1;  // open as long as the library: the dynamic linker takes an equal path for the same library
   void *library_ = nullptr;
   const bt_pack *pack_ = nullptr;
 };
