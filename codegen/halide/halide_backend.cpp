@@ -4,16 +4,71 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "codegen/descriptor.h"
+#include "codegen/halide/object_file.h"
+#include "codegen/halide/pipeline.h"
+#include "codegen/halide/structure.h"
+#include "codegen/halide/thunk.h"
 #include "compiler/error.h"
 
 namespace bittern::codegen {
 namespace {
 
+constexpr int64_t kOneTile = int64_t{1} << 40;  // larger than any size
+
+// How many values of the parallel index a tile has. Rows of weights and long rows are cut coarsely enough that a tile
+// is worth a thread's while; heads and tokens one by one.
+int64_t tile_of(const Request &request, const halide::Structure &structure) {
+  if (structure.parallel < 0) return kOneTile;
+  if (structure.prefix > 0) return 1;
+  const bool innermost = structure.parallel + 1 == static_cast<int>(structure.definitions.back()->vars.size());
+  if (!innermost) return 1;
+  return request.schedule.template_name == "gemm" ? request.schedule.get("nb", 32) : 64;
+}
+
+// Gives Halide's allocator this kernel's name and hides what is no business of other objects. Throws Error when the
+// code needs anything that is not there where kernels run.
+void seal(std::string &object, const std::string &symbol, const std::string &function, bool &allocates) {
+  std::vector<std::pair<std::string, std::string>> rename;
+  for (const std::string &name : halide::undefined_symbols(object)) {
+    if (name == "halide_malloc" || name == "halide_free") {
+      rename.emplace_back(name, symbol + name.substr(name.find('_')));
+    } else if (name != "memcpy" && name != "memset" && name != "_GLOBAL_OFFSET_TABLE_") {
+      throw Error(fmt::format("Halide's code calls {}, which is not there where kernels run", name));
+    }
+  }
+  allocates = !rename.empty();
+  object = halide::rewrite_symbols(object, rename, {function});
+}
+
 class HalideBackend final : public Backend {
  public:
   const char *name() const override { return "halide"; }
+
   Compiled compile(const Request &request) const override {
-    throw Error(fmt::format("the Halide backend has no template {}", request.schedule.template_name));
+    if (request.target.halide_target.empty())
+      throw Error(fmt::format("Halide cannot compile for target {}", request.target.name));
+    const halide::Structure structure = halide::analyse(request.spec);
+    Compiled compiled;
+    Descriptor &descriptor = compiled.descriptor;
+    descriptor = describe(request);
+    descriptor.tile_size_index = structure.tile_size_index;
+    descriptor.tile = tile_of(request, structure);
+    const std::string function = request.symbol + "_halide";
+    halide::HalideCode code = halide::lower(request, structure, descriptor.tile, function);
+    bool allocates = false;
+    seal(code.object, request.symbol, function, allocates);
+    if (allocates) {
+      if (code.scratch.base == 0) throw Error("Halide allocates memory that was not foreseen");
+      descriptor.scratch_base = code.scratch.base;
+      std::copy(code.scratch.per.begin(), code.scratch.per.end(), descriptor.scratch_per);
+    }
+    const halide::ThunkCode thunk = halide::make_thunk(request, structure, descriptor, function, allocates);
+    compiled.objects = {std::move(code.object), thunk.object};
+    compiled.assembly = code.assembly + thunk.assembly;
+    return compiled;
   }
 };
 

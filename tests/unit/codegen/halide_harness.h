@@ -1,0 +1,235 @@
+// Runs kernels of the Halide backend against the interpreter: buffers between guard pages, rows set apart by gaps that
+// must keep their sentinel, outputs pre-filled, work split over calls.
+#pragma once
+#include <dlfcn.h>
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <memory>
+#include <random>
+
+#include "codegen/backend.h"
+#include "compiler/interpreter.h"
+#include "compiler/library.h"
+#include "compiler/parser.h"
+#include "schedules/layout.h"
+#include "schedules/space.h"
+
+namespace halide_test {
+
+using namespace bittern;
+using compiler::KernelSpec;
+using compiler::Role;
+using compiler::Sizes;
+using compiler::TensorData;
+using compiler::Type;
+using schedules::Schedule;
+
+constexpr uint8_t kSentinel = 0xA5;
+
+// Bytes that end right before a page nobody may touch, or begin right behind one.
+class Guarded {
+ public:
+  Guarded(size_t bytes, bool at_end, size_t alignment = 1) {
+    const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    bytes = (bytes + alignment - 1) / alignment * alignment;
+    length_ = (bytes + page - 1) / page * page + 2 * page;
+    base_ = static_cast<uint8_t *>(mmap(nullptr, length_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    REQUIRE(base_ != MAP_FAILED);
+    mprotect(base_ + page, length_ - 2 * page, PROT_READ | PROT_WRITE);
+    data_ = at_end ? base_ + length_ - page - bytes : base_ + page;
+    std::memset(base_ + page, kSentinel, length_ - 2 * page);
+  }
+  ~Guarded() { munmap(base_, length_); }
+  Guarded(const Guarded &) = delete;
+  Guarded &operator=(const Guarded &) = delete;
+  uint8_t *data() { return data_; }
+
+ private:
+  size_t length_;
+  uint8_t *base_, *data_;
+};
+
+// A compiled kernel that can be called.
+class Loaded {
+ public:
+  Loaded(const KernelSpec &spec, const Schedule &schedule, const Sizes &fixed = {}, int64_t m_max = INT64_MAX,
+         const std::string &target = "x86-64-avx2")
+      : compiled_(codegen::compile(
+            {spec, schedule, schedules::find_target(target), fixed, 1, m_max, "kernel_under_test", true})) {
+    char path[] = "/tmp/bittern-halide-XXXXXX";
+    const int file = mkstemp(path);
+    REQUIRE(file >= 0);
+    close(file);
+    codegen::link_shared(compiled_.objects, {"kernel_under_test"}, path);
+    library_ = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    unlink(path);
+    REQUIRE(library_ != nullptr);
+    function_ = reinterpret_cast<bt_kernel_fn>(dlsym(library_, "kernel_under_test"));
+    REQUIRE(bool(function_));
+    CHECK(dlsym(library_, "kernel_under_test_halide") == nullptr);
+  }
+  ~Loaded() { dlclose(library_); }
+  Loaded(const Loaded &) = delete;
+  Loaded &operator=(const Loaded &) = delete;
+
+  const codegen::Compiled &compiled() const { return compiled_; }
+  void call(const bt_args &args) const { function_(&args); }
+
+ private:
+  codegen::Compiled compiled_;
+  void *library_ = nullptr;
+  bt_kernel_fn function_ = nullptr;
+};
+
+// What the inputs are filled with.
+enum class Fill { Random, Ones, MinusOnes, Extremes, Lowest, Zeros };
+
+inline int64_t integer_of(Type type, Fill fill, std::mt19937 &random) {
+  const bool trit = type == Type::Ternary;
+  switch (fill) {
+    case Fill::Ones:
+      return trit ? 1 : 127;
+    case Fill::MinusOnes:
+      return trit ? -1 : -127;
+    case Fill::Lowest:
+      return trit ? -1 : -128;
+    case Fill::Extremes:
+      return trit ? static_cast<int64_t>(random() % 3) - 1 : random() % 2 ? 127 : -128;
+    case Fill::Zeros:
+      return 0;
+    case Fill::Random:
+      break;
+  }
+  return trit ? static_cast<int64_t>(random() % 3) - 1 : static_cast<int64_t>(random() % 256) - 128;
+}
+
+inline float float_of(Fill fill, std::mt19937 &random) {
+  std::uniform_real_distribution<float> real(-2.0F, 2.0F);
+  if (fill == Fill::Zeros) return random() % 2 ? 0.0F : -0.0F;
+  if (fill == Fill::Extremes) return real(random) * (random() % 2 ? 1e4F : 1e-6F);
+  return real(random);
+}
+
+// Inputs and the interpreter's outputs for one kernel at one size.
+struct Case {
+  Case(const KernelSpec &spec_, Sizes sizes_, Fill fill, unsigned seed = 7) : spec(spec_), sizes(std::move(sizes_)) {
+    std::mt19937 random(seed);
+    for (const std::string &name : spec.scalars) scalars[name] = 0.25F + 0.5F * static_cast<float>(scalars.size());
+    for (const compiler::Tensor *tensor : spec.arguments()) {
+      if (tensor->role != Role::In) continue;
+      TensorData data = compiler::make_tensor(*tensor, sizes);
+      for (int64_t i = 0; i < data.elements(); ++i) {
+        if (tensor->type == Type::Ternary || tensor->type == Type::I8) {
+          data.set_int(i, integer_of(tensor->type, fill, random));
+        } else if (tensor->type == Type::I32) {
+          const int64_t lo = tensor->range ? compiler::evaluate(tensor->range->first, sizes) : -100;
+          const int64_t hi = tensor->range ? compiler::evaluate(tensor->range->second, sizes) : 100;
+          data.set_int(i, lo + static_cast<int64_t>(random() % static_cast<uint64_t>(hi - lo)));
+        } else {
+          data.set_float(i, float_of(fill, random));
+        }
+      }
+      tensors[tensor->name] = std::move(data);
+    }
+    compiler::interpret(spec, sizes, scalars, tensors, compiler::Givens::Compute);
+  }
+  const KernelSpec &spec;
+  Sizes sizes;
+  std::map<std::string, float> scalars;
+  std::map<std::string, TensorData> tensors;
+};
+
+// Runs the kernel on guarded copies, its tiles split over `parts` calls; says what is wrong with the outputs.
+inline std::string mismatch(const Loaded &kernel, const Case &c, const Schedule &schedule, int64_t parts, bool at_end) {
+  const codegen::Descriptor &d = kernel.compiled().descriptor;
+  struct Argument {
+    std::unique_ptr<Guarded> memory;
+    int64_t element = 0, row = 0, padded = 0, stride = 0, rows = 0;
+  };
+  std::vector<Argument> arguments;
+  std::vector<bt_tensor> tensors;
+  for (const compiler::Tensor *tensor : c.spec.arguments()) {
+    const TensorData &data = c.tensors.at(tensor->name);
+    Argument a;
+    bt_tensor t{};
+    if (tensor->type == Type::Ternary) {
+      const schedules::Layout &layout = schedules::find_layout(schedule.layout);
+      const int64_t n = data.shape[0], k = data.shape[1];
+      a.memory = std::make_unique<Guarded>(static_cast<size_t>(layout.packed_bytes(n, k)), at_end);
+      layout.pack(reinterpret_cast<const int8_t *>(data.bytes.data()), k, 0, n, n, k, a.memory->data());
+    } else {
+      a.element = compiler::type_bytes(tensor->type);
+      a.row = data.shape.empty() ? 1 : data.shape.back();
+      a.rows = data.elements() / std::max<int64_t>(1, a.row);
+      a.padded = (a.row + tensor->pad - 1) / tensor->pad * tensor->pad;
+      // Padded rows lie 64 or 128 apart, others with a gap of three elements; no gap after the last row.
+      a.stride = a.rows == 1 ? a.padded : a.padded + (tensor->pad > 1 ? tensor->pad : 3);
+      const int64_t elements = (a.rows - 1) * a.stride + a.padded;
+      a.memory = std::make_unique<Guarded>(static_cast<size_t>(elements * a.element), at_end);
+      if (tensor->role != Role::Out)
+        for (int64_t r = 0; r < a.rows; ++r) {
+          uint8_t *to = a.memory->data() + r * a.stride * a.element;
+          std::memset(to, 0, static_cast<size_t>(a.padded * a.element));
+          std::memcpy(to, data.bytes.data() + r * a.row * a.element, static_cast<size_t>(a.row * a.element));
+        }
+      int64_t step = 1;
+      for (size_t i = data.shape.size(); i-- > 0;) {
+        t.stride[i] = step;
+        step *= i + 1 == data.shape.size() ? a.stride : data.shape[i];
+      }
+    }
+    t.data = a.memory->data();
+    tensors.push_back(t);
+    arguments.push_back(std::move(a));
+  }
+  std::vector<int64_t> sizes;
+  for (const std::string &name : c.spec.sizes) sizes.push_back(c.sizes.at(name));
+  std::vector<float> scalars;
+  for (const std::string &name : c.spec.scalars) scalars.push_back(c.scalars.at(name));
+  int64_t scratch_bytes = d.scratch_base;
+  for (size_t i = 0; i < sizes.size(); ++i) scratch_bytes += d.scratch_per[i] * sizes[i];
+  Guarded scratch(static_cast<size_t>(scratch_bytes), true, 64);
+  const int64_t tiles = (sizes[static_cast<size_t>(d.tile_size_index)] + d.tile - 1) / d.tile;
+  for (int64_t part = 0; part < parts; ++part)
+    kernel.call({tensors.data(), sizes.data(), scalars.data(), tiles * part / parts, tiles * (part + 1) / parts,
+                 scratch.data()});
+  size_t index = 0;
+  for (const compiler::Tensor *tensor : c.spec.arguments()) {
+    const Argument &a = arguments[index++];
+    if (tensor->role != Role::Out) continue;
+    const TensorData &want = c.tensors.at(tensor->name);
+    for (int64_t r = 0; r < a.rows; ++r) {
+      const uint8_t *got = a.memory->data() + r * a.stride * a.element;
+      const uint8_t *expected = want.bytes.data() + r * a.row * a.element;
+      for (int64_t i = 0; i < a.row * a.element; ++i)
+        if (got[i] != expected[i])
+          return fmt::format("{} row {} element {} differs ({} rows of {})", tensor->name, r, i / a.element, a.rows,
+                             a.row);
+      for (int64_t i = a.row * a.element; i < a.padded * a.element; ++i)
+        if (got[i] != 0) return fmt::format("{} row {}: padding is not zero", tensor->name, r);
+      for (int64_t i = a.padded * a.element; r + 1 < a.rows && i < a.stride * a.element; ++i)
+        if (got[i] != kSentinel) return fmt::format("{} row {}: written behind the row", tensor->name, r);
+    }
+  }
+  return "";
+}
+
+// Checks a loaded kernel at one size with these fills, whole and in parts.
+inline void check(const Loaded &kernel, const KernelSpec &spec, const Schedule &schedule, const Sizes &sizes,
+                  const std::vector<Fill> &fills) {
+  for (const Fill fill : fills) {
+    const Case c(spec, sizes, fill);
+    std::string where = fmt::format("{} {}", spec.name, schedules::print_schedule(schedule));
+    for (const auto &[name, value] : sizes) where += fmt::format(" {}={}", name, value);
+    CAPTURE(where);
+    CAPTURE(static_cast<int>(fill));
+    CHECK(mismatch(kernel, c, schedule, 1, true) == "");
+    CHECK(mismatch(kernel, c, schedule, 3, false) == "");
+  }
+}
+
+}  // namespace halide_test

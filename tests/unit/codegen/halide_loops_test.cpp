@@ -1,0 +1,77 @@
+// halide.loops: every float kernel of the library with sizes open and fixed, odd lengths and tails, against the
+// interpreter, bit for bit.
+#include "codegen/backend.h"
+#include "halide_harness.h"
+
+using namespace halide_test;
+
+namespace {
+
+struct Row {
+  const char *kernel;
+  std::vector<Sizes> shapes;
+  std::vector<const char *> open;  // sizes that a tuned kernel leaves open
+};
+
+std::vector<Sizes> rows_of(const char *length) {
+  return {{{"M", 1}, {length, 1}}, {{"M", 3}, {length, 67}}, {{"M", 2}, {length, 256}}, {{"M", 5}, {length, 131}}};
+}
+std::vector<Sizes> heads() {
+  return {{{"M", 1}, {"N", 1}, {"K", 1}}, {{"M", 3}, {"N", 70}, {"K", 33}}, {{"M", 6}, {"N", 129}, {"K", 160}}};
+}
+std::vector<Sizes> attention() {
+  return {{{"M", 1}, {"H", 2}, {"G", 1}, {"D", 8}, {"B", 1}, {"T", 1}, {"NP", 1}},
+          {{"M", 3}, {"H", 4}, {"G", 2}, {"D", 20}, {"B", 2}, {"T", 3}, {"NP", 5}},
+          {{"M", 5}, {"H", 2}, {"G", 2}, {"D", 64}, {"B", 3}, {"T", 2}, {"NP", 4}}};
+}
+
+const std::vector<Row> &table() {
+  static const std::vector<Row> rows = {
+      {"rmsnorm_quant", rows_of("K"), {"M"}},
+      {"rmsnorm", rows_of("K"), {"M"}},
+      {"absmax_quant", rows_of("K"), {"M"}},
+      {"residual_add", rows_of("K"), {"M"}},
+      {"ffn_relu2", rows_of("F"), {"M"}},
+      {"ffn_silu", rows_of("F"), {"M"}},
+      {"ffn_gelu_tanh", rows_of("F"), {"M"}},
+      {"rope", {{{"M", 1}, {"H", 1}, {"R", 1}}, {{"M", 3}, {"H", 5}, {"R", 20}}}, {"M"}},
+      {"rope_f16", {{{"M", 1}, {"H", 1}, {"R", 1}}, {{"M", 3}, {"H", 5}, {"R", 20}}}, {"M"}},
+      {"kv_store", {{{"M", 2}, {"H", 3}, {"D", 21}}}, {"M"}},
+      {"kv_store_f16", {{{"M", 2}, {"H", 3}, {"D", 21}}}, {"M"}},
+      {"embed_bf16", {{{"M", 3}, {"V", 9}, {"K", 70}}}, {"M", "V"}},
+      {"embed_f32", {{{"M", 3}, {"V", 9}, {"K", 70}}}, {"M", "V"}},
+      {"head_bf16", heads(), {"M"}},
+      {"head_f32", heads(), {"M"}},
+      {"head_int8", heads(), {"M"}},
+      {"attention", attention(), {"M", "B", "T", "NP"}},
+      {"attention_f16", attention(), {"M", "B", "T", "NP"}},
+  };
+  return rows;
+}
+
+Schedule loops(int64_t width = 16, int64_t rows = 4) {
+  return {"halide", "loops", {{"width", width}, {"rows", rows}}, ""};
+}
+
+}  // namespace
+
+TEST_CASE("every float kernel with its sizes open") {
+  for (const Row &row : table()) {
+    const KernelSpec &spec = compiler::builtin_kernel(row.kernel);
+    CAPTURE(row.kernel);
+    const Loaded kernel(spec, loops());
+    for (const Sizes &sizes : row.shapes) check(kernel, spec, loops(), sizes, {Fill::Random, Fill::Extremes});
+  }
+}
+
+TEST_CASE("every float kernel with its sizes fixed, other schedules") {
+  for (const Row &row : table()) {
+    const KernelSpec &spec = compiler::builtin_kernel(row.kernel);
+    CAPTURE(row.kernel);
+    Sizes fixed = row.shapes.back();
+    for (const char *open : row.open) fixed.erase(open);
+    const Schedule schedule = loops(8, 2);
+    const Loaded kernel(spec, schedule, fixed);
+    check(kernel, spec, schedule, row.shapes.back(), {Fill::Random, Fill::Zeros});
+  }
+}
