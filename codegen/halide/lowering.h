@@ -38,7 +38,7 @@ struct Place {
   Halide::LoopLevel level;
   bool root = false;
 
-  Place(const Halide::Func &func, const Halide::VarOrRVar &loop, int stage = -1) : level(func, loop, stage) {}
+  Place(const Halide::Func &func, const Halide::VarOrRVar &loop) : level(func, loop) {}
   static Place at_root() {
     Place place;
     place.level = Halide::LoopLevel::root();

@@ -177,7 +177,7 @@ void Lowering::define_contraction(Helper &helper, const Scope &body) {
       wide.update(static_cast<int>(i)).reorder(loops({h.x, l8}, {h.y})).atomic().vectorize(h.x).vectorize(l8, 8);
       unroll(wide.update(static_cast<int>(i)));
       Func part = pieces[i].func;
-      compute(*self, part, pieces[i].chunked ? Place(wide, h.y, static_cast<int>(i)) : place, kLanes);
+      compute(*self, part, pieces[i].chunked ? Place(wide, h.y) : place, kLanes);
       part.bound(l, 0, kLanes).vectorize(l, kLanes);
       unroll(Halide::Stage(part));
       for (size_t d = 0; d < pieces[i].domains.size(); ++d) {
