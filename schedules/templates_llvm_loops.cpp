@@ -11,6 +11,8 @@
 namespace bittern::schedules {
 namespace {
 
+constexpr int64_t kBlockAhead = 1024;
+
 using compiler::ExprPtr;
 using compiler::KernelSpec;
 using compiler::Op;
@@ -30,6 +32,16 @@ bool has_sum(const KernelSpec &spec) {
                      [](const compiler::Definition &definition) { return contains_sum(definition.value); });
 }
 
+// Whether threads divide the rows of a matrix whose sums are the results, so that time goes into streaming it.
+bool streams_rows(const KernelSpec &spec) {
+  const std::vector<int> sizes = parallel_sizes(spec);
+  if (sizes.empty()) return false;
+  return std::any_of(spec.definitions.begin(), spec.definitions.end(), [&](const compiler::Definition &definition) {
+    const int position = index_over_size(definition, spec.sizes[static_cast<size_t>(sizes.front())]);
+    return contains_sum(definition.value) && position > 0 && position + 1 == static_cast<int>(definition.vars.size());
+  });
+}
+
 bool x86(const Target &target) { return target.llvm_triple.starts_with("x86_64"); }
 
 std::vector<Param> loops_params(const KernelSpec &spec, const Target &) {
@@ -37,7 +49,10 @@ std::vector<Param> loops_params(const KernelSpec &spec, const Target &) {
   if (has_sum(spec)) {
     all.push_back({"rows", {1, 2, 4, 8}, 4, "results along the innermost index whose sums advance together"});
     all.push_back({"tokens", {1, 2, 4}, 1, "results along the index before it whose sums advance together"});
-    all.push_back({"prefetch", {0, 512, 1024, 2048, 4096}, 0, "bytes fetched ahead in every row of a block of sums"});
+    all.push_back({"prefetch",
+                   {0, 512, 1024, 2048, 4096},
+                   0,
+                   "bytes fetched ahead in a row; several rows fetch their next block"});
   }
   all.push_back({"unroll", {1, 2, 4}, 1, "vector steps a loop step"});
   std::vector<int64_t> parallel;
@@ -57,20 +72,24 @@ std::optional<std::string> illegal_block(const KernelSpec &, const Sizes &, cons
   if (schedule.get("rows", 4) * schedule.get("tokens", 1) > 8)
     return fmt::format("rows={} times tokens={} sums of 16 partials do not fit the registers", schedule.get("rows", 4),
                        schedule.get("tokens", 1));
+  if (schedule.get("rows", 4) > 1 && schedule.get("prefetch", 0) != 0 && schedule.get("prefetch", 0) != kBlockAhead)
+    return fmt::format("several rows fetch their whole next block: prefetch is 0 or {}", kBlockAhead);
   return std::nullopt;
 }
 
-// Smaller is sooner: four sums at a time with a prefetch of a couple of kilobytes has measured best.
-double prior(const KernelSpec &spec, const Sizes &, const Schedule &schedule, const Target &) {
+// Smaller is sooner: for one token a single row with a long prefetch, for many eight sums at a time.
+double prior(const KernelSpec &spec, const Sizes &sizes, const Schedule &schedule, const Target &) {
   double cost = has_ternary(spec) ? 50 : 1;
   if (has_sum(spec)) {
     const auto together = static_cast<double>(schedule.get("rows", 4) * schedule.get("tokens", 1));
-    cost += together < 4 ? 0.4 / together : 0.02 * together;
-    cost += schedule.get("prefetch", 0) == 0 ? 0.1 : 0;
+    const auto tokens = sizes.find("M");
+    const bool stream = streams_rows(spec) && tokens != sizes.end() && tokens->second < 8;
+    cost += stream ? 0.05 * static_cast<double>(schedule.get("rows", 4)) : 0.4 / together;
+    cost += stream && schedule.get("prefetch", 0) == 0 ? 0.1 : 0;
   }
   cost += 0.02 * static_cast<double>(schedule.get("unroll", 1)) + (schedule.get("tile", 0) == 0 ? 0 : 0.2);
-  const std::vector<int> sizes = parallel_sizes(spec);
-  if (!sizes.empty() && schedule.get("parallel", sizes.front()) != sizes.front()) cost += 0.5;
+  const std::vector<int> dimensions = parallel_sizes(spec);
+  if (!dimensions.empty() && schedule.get("parallel", dimensions.front()) != dimensions.front()) cost += 0.5;
   return cost;
 }
 
@@ -79,9 +98,17 @@ std::vector<Default> loops_defaults(const KernelSpec &spec, const Target &target
   if (has_ternary(spec))
     for (const Template &row : llvm_contraction_templates())
       if (row.applies(spec, target)) return {};
-  Schedule schedule{"llvm", "loops", {}, has_ternary(spec) ? "i2r4" : ""};
-  if (has_sum(spec)) schedule.params = {{"rows", 4}, {"tokens", 2}, {"prefetch", 1024}};
-  return {{schedule, 1, INT64_MAX}};
+  const std::string layout = has_ternary(spec) ? "i2r4" : "";
+  const bool many_tokens = std::find(spec.sizes.begin(), spec.sizes.end(), "M") != spec.sizes.end();
+  if (!streams_rows(spec) || !many_tokens) return {{{"llvm", "loops", {}, layout}, 1, INT64_MAX}};
+  // One token: a single row at a time keeps memory access sequential, which is all that counts. More tokens: blocks
+  // that use every loaded row for several of them.
+  const std::map<std::string, int64_t> stream = {{"rows", 1}, {"prefetch", 4096}, {"unroll", 2}};
+  const std::map<std::string, int64_t> few = {{"rows", 1}, {"tokens", 4}};
+  const std::map<std::string, int64_t> many = {{"rows", 4}, {"tokens", 2}};
+  return {{{"llvm", "loops", stream, layout}, 1, 1},
+          {{"llvm", "loops", few, layout}, 2, 7},
+          {{"llvm", "loops", many, layout}, 8, INT64_MAX}};
 }
 
 }  // namespace

@@ -160,19 +160,27 @@ void ReductionEmitter::prefetch_rows(const Expr &reduction, const std::vector<Bi
   });
   for (const Expr *row : rows) {
     const int64_t bytes = compiler::type_bytes(builder_.spec.find(row->name)->type);
-    Value *ahead = b_.CreateAdd(position, builder_.i64(choices.prefetch / bytes));
-    Value *inside = b_.CreateICmpSLT(ahead, row_extent);
-    Value *wrapped = b_.CreateSub(ahead, row_extent);
+    std::vector<const Bindings *> distinct;
     std::set<Value *> done;
-    for (const Bindings &bindings : all) {
-      Value *index = bindings.vars.at(choices.row_var);
-      if (!done.insert(index).second) continue;
-      const Bindings here = bindings.with(reduction.name, ahead);
-      Bindings next = bindings.with(reduction.name, wrapped);
-      next.vars[choices.row_var] = b_.CreateAdd(index, builder_.i64(choices.rows));
-      builder_.prefetch(b_.CreateSelect(inside, expressions_.address(row->name, row->args, here),
-                                        expressions_.address(row->name, row->args, next)));
+    for (const Bindings &bindings : all)
+      if (done.insert(bindings.vars.at(choices.row_var)).second) distinct.push_back(&bindings);
+    const auto count = static_cast<int64_t>(distinct.size());
+    Bindings next = distinct.front()->with(reduction.name, builder_.i64(0));
+    next.vars[choices.row_var] = b_.CreateAdd(next.vars[choices.row_var], builder_.i64(count));
+    Value *next_block = expressions_.address(row->name, row->args, next);
+    if (count > 1) {
+      Value *line = b_.CreateMul(position, builder_.i64(count * bytes));
+      for (int64_t i = 0; i < count; ++i)
+        builder_.prefetch(b_.CreateGEP(b_.getInt8Ty(), next_block, b_.CreateAdd(line, builder_.i64(64 * i))));
+      continue;
     }
+    Value *ahead = b_.CreateMul(b_.CreateAdd(position, builder_.i64(choices.prefetch / bytes)), builder_.i64(bytes));
+    Value *row_bytes = b_.CreateMul(row_extent, builder_.i64(bytes));
+    const Bindings here = distinct.front()->with(reduction.name, builder_.i64(0));
+    Value *this_row = expressions_.address(row->name, row->args, here);
+    Value *wrapped = b_.CreateGEP(b_.getInt8Ty(), next_block, b_.CreateSub(ahead, row_bytes));
+    builder_.prefetch(
+        b_.CreateSelect(b_.CreateICmpSLT(ahead, row_bytes), b_.CreateGEP(b_.getInt8Ty(), this_row, ahead), wrapped));
   }
 }
 
