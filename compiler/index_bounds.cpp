@@ -1,37 +1,21 @@
 // Index expressions become polynomials in sizes, index variables and opaque terms (quotients, values loaded from i32
-// inputs), each opaque term with bounds in terms introduced before it. "P >= 0" is proved by eliminating the terms from
-// the last to the first, replacing each by the bound that makes P smallest, until only sizes are left; those are at
-// least 1 (or what `require` says), so P >= 0 when all coefficients of P(1 + x) are non-negative.
+// inputs), each opaque term with bounds in terms introduced before it; size_prover.h proves what must hold of them.
 #include "compiler/index_bounds.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
-#include <set>
+#include <map>
 
 #include "compiler/expr.h"
 #include "compiler/polynomial.h"
 #include "compiler/printer.h"
 #include "compiler/range_analysis.h"
+#include "compiler/size_prover.h"
 
 namespace bittern::compiler {
 
 namespace {
-
-using Unknown = Polynomial::Unknown;
-
-// One unknown. Sizes have a least value; other terms have bounds made of earlier unknowns, and quotients also
-// numerator and divisor, from which multiples of the divisor get exact bounds. Terms that choose (min, max, select,
-// abs) are proved case by case.
-struct Term {
-  std::string text;
-  bool size = false;
-  int64_t least = 1;
-  std::vector<Polynomial> lows, highs;
-  std::optional<std::pair<Polynomial, Polynomial>> quotient;
-  std::vector<Polynomial> cases;  // its value is one of these: what holds for each holds for the term
-};
 
 // Names to values while an expression is read.
 struct Environment {
@@ -45,8 +29,7 @@ class BoundsProver {
 
   void run() {
     try {
-      for (const std::string &name : spec_.sizes)
-        sizes_[name] = Polynomial::unknown(new_term({name, true, 1, {}, {}, {}, {}}));
+      for (const std::string &name : spec_.sizes) sizes_[name] = prover_.add_size(name);
       for (const ExprPtr &condition : spec_.requires_) {
         check_arithmetic(condition, {});
         assume(condition);
@@ -62,12 +45,7 @@ class BoundsProver {
 
  private:
   [[noreturn]] void fail(Location at, const std::string &message) const { fail_at(source_, at, message); }
-
-  Unknown new_term(Term term) {
-    if (terms_.size() > 2000) throw PolynomialLimit();
-    terms_.push_back(std::move(term));
-    return static_cast<Unknown>(terms_.size()) - 1;
-  }
+  bool nonnegative(const Polynomial &p) { return prover_.nonnegative(p); }
 
   // --- what the kernel requires of its sizes ---
   void assume(const ExprPtr &c) {
@@ -79,8 +57,8 @@ class BoundsProver {
     if (c->op == Op::Eq) {
       if (divides(*c)) return;
       const Polynomial a = value(c->args[0], {}), b = value(c->args[1], {});
-      facts_.push_back(a - b);
-      facts_.push_back(b - a);
+      prover_.assume(a - b);
+      prover_.assume(b - a);
       equation(c->args[0], b) || equation(c->args[1], a);
       return;
     }
@@ -88,11 +66,9 @@ class BoundsProver {
     const bool greater = c->op == Op::Ge || c->op == Op::Gt;
     const Polynomial a = value(c->args[greater ? 0 : 1], {}), b = value(c->args[greater ? 1 : 0], {});
     const Polynomial fact = a - b - Polynomial(c->op == Op::Gt || c->op == Op::Lt ? 1 : 0);
-    if (const std::optional<int64_t> least = b.constant(); least && c->args[greater ? 0 : 1]->op == Op::Size) {
-      const Unknown u = a.last();
-      if (a == Polynomial::unknown(u)) terms_[u].least = std::max(terms_[u].least, (a - fact).constant().value());
-    }
-    facts_.push_back(fact);
+    if (SizeProver::Term *size = prover_.term_of(a); size && size->size && b.constant())
+      size->least = std::max(size->least, (a - fact).constant().value());
+    prover_.assume(fact);
   }
 
   // X % D == 0 with a size X: X becomes D * (X / D).
@@ -101,163 +77,37 @@ class BoundsProver {
     const ExprPtr zero = eq.args[0]->op == Op::Mod ? eq.args[1] : eq.args[0];
     if (mod->op != Op::Mod || zero->op != Op::IntConst || zero->ival != 0 || mod->args[0]->op != Op::Size) return false;
     const Polynomial x = sizes_.at(mod->args[0]->name), d = value(mod->args[1], {});
-    const Unknown u = x.last();
-    if (!(x == Polynomial::unknown(u)) || d.contains(u) || !sizes_only(d)) return false;
-    const Unknown q =
-        new_term({fmt::format("({} / {})", terms_[u].text, print_expr(mod->args[1])), true, 1, {}, {}, {}, {}});
-    replace(u, d * Polynomial::unknown(q));
+    const SizeProver::Term *size = prover_.term_of(x);
+    if (!size || d.contains(x.last()) || !prover_.sizes_only(d)) return false;
+    replace(x, d * prover_.add_size(fmt::format("({} / {})", size->text, print_expr(mod->args[1]))));
     return true;
   }
 
   bool equation(const ExprPtr &side, const Polynomial &other) {
     if (side->op != Op::Size) return false;
     const Polynomial x = sizes_.at(side->name);
-    const Unknown u = x.last();
-    if (!(x == Polynomial::unknown(u)) || other.contains(u) || !sizes_only(other)) return false;
-    facts_.push_back(other - Polynomial(terms_[u].least));
-    replace(u, other);
+    const SizeProver::Term *size = prover_.term_of(x);
+    if (!size || other.contains(x.last()) || !prover_.sizes_only(other)) return false;
+    prover_.assume(other - Polynomial(size->least));
+    replace(x, other);
     return true;
   }
 
-  bool sizes_only(const Polynomial &p) const {
-    for (const auto &[monomial, coefficient] : p.terms())
-      for (const auto &[u, power] : monomial)
-        if (!terms_[u].size) return false;
-    return true;
-  }
-
-  void replace(Unknown u, const Polynomial &by) {
-    for (auto &[name, p] : sizes_) p = p.substitute(u, by);
-    for (Polynomial &p : facts_) p = p.substitute(u, by);
-  }
-
-  // --- proofs ---
-  bool nonnegative(const Polynomial &p) {
-    steps_ = 0;
-    return prove(p, 0);
-  }
-
-  bool prove(const Polynomial &p, int depth) {
-    if (const std::optional<int64_t> c = p.constant()) return *c >= 0;
-    if (depth > 40 || ++steps_ > 5000) return false;
-    const Unknown u = last_term(p);
-    if (u < 0) return prove_sizes(p);
-    for (const Polynomial &smaller : bounded(p, u, true, depth))
-      if (prove(smaller, depth + 1)) return true;
-    if (const std::vector<Polynomial> cases = terms_[u].cases; !cases.empty())
-      return std::all_of(cases.begin(), cases.end(),
-                         [&](const Polynomial &c) { return prove(p.substitute(u, c), depth + 1); });
-    // A constant quotient with a coefficient that its divisor does not divide: p >= 0 if d * p + d - 1 >= 0.
-    if (const auto &q = terms_[u].quotient) {
-      const std::optional<int64_t> d = q->second.constant();
-      if (d && *d > 1 && !p.by_power(u)[1].divide(q->second).second.zero())
-        return prove(p * Polynomial(*d) + Polynomial(*d - 1), depth + 1);
-    }
-    return false;
-  }
-
-  Unknown last_term(const Polynomial &p) const {
-    Unknown result = -1;
-    for (const auto &[monomial, coefficient] : p.terms())
-      for (const auto &[u, power] : monomial)
-        if (!terms_[u].size) result = std::max(result, u);
-    return result;
-  }
-
-  // p with u replaced by its bounds: polynomials that are never larger (`below`) or never smaller than p.
-  std::vector<Polynomial> bounded(const Polynomial &p, Unknown u, bool below, int depth) {
-    const Term term = terms_[u];
-    const std::vector<Polynomial> powers = p.by_power(u);
-    int sign = 0;  // of every coefficient of u
-    for (const int candidate : {1, -1}) {
-      bool all = true;
-      for (size_t i = 1; i < powers.size(); ++i) all = all && prove(powers[i] * Polynomial(candidate), depth + 1);
-      if (all) sign = candidate;
-      if (sign) break;
-    }
-    if (!sign) return {};
-    if (powers.size() > 2 && !prove(Polynomial::unknown(u), depth + 1)) return {};
-    const bool use_low = (sign > 0) == below;
-    std::vector<Polynomial> results;
-    if (term.quotient && powers.size() == 2) {
-      const auto &[numerator, divisor] = *term.quotient;
-      const auto [c, rest] = powers[1].divide(divisor);
-      if (rest.zero()) results.push_back(powers[0] + c * (use_low ? numerator - divisor + Polynomial(1) : numerator));
-    }
-    for (const Polynomial &bound : use_low ? term.lows : term.highs) {
-      if (powers.size() > 2 && !prove(bound, depth + 1)) continue;
-      results.push_back(p.substitute(u, bound));
-    }
-    return results;
-  }
-
-  bool prove_sizes(const Polynomial &p) {
-    if (shifted_nonnegative(p)) return true;
-    for (const Polynomial &f : facts_)
-      if (sizes_only(f) && shifted_nonnegative(p - f)) return true;
-    for (const Polynomial &f : facts_)
-      for (const Polynomial &g : facts_)
-        if (sizes_only(f) && sizes_only(g) && shifted_nonnegative(p - f - g)) return true;
-    return false;
-  }
-
-  // All coefficients of p(least + x) are non-negative.
-  bool shifted_nonnegative(const Polynomial &p) const {
-    Polynomial shifted = p;
-    std::set<Unknown> unknowns;
-    for (const auto &[monomial, coefficient] : p.terms())
-      for (const auto &[u, power] : monomial) unknowns.insert(u);
-    for (const Unknown u : unknowns)
-      shifted = shifted.substitute(u, Polynomial::unknown(u) + Polynomial(terms_[u].least));
-    return std::all_of(shifted.terms().begin(), shifted.terms().end(), [](const auto &t) { return t.second >= 0; });
-  }
-
-  // Bounds of p in sizes alone, as many as are found.
-  std::vector<Polynomial> extremes(const Polynomial &p, bool low, int depth = 0) {
-    const Unknown u = last_term(p);
-    if (u < 0) return {p};
-    if (depth > 20) return {};
-    std::vector<Polynomial> results;
-    for (const Polynomial &next : bounded(p, u, low, depth))
-      for (Polynomial &end : extremes(next, low, depth + 1)) {
-        if (results.size() < 6) results.push_back(std::move(end));
-      }
-    return results;
+  void replace(const Polynomial &size, const Polynomial &by) {
+    for (auto &[name, p] : sizes_) p = p.substitute(size.last(), by);
+    prover_.replace(size, by);
   }
 
   // --- expressions to polynomials ---
-  // floor(p / d) when it is a polynomial again.
-  std::optional<Polynomial> whole_quotient(const Polynomial &p, const Polynomial &d) {
-    const auto [q, r] = p.divide(d);
-    if (r.zero()) return q;
-    if (nonnegative(r) && nonnegative(d - r - Polynomial(1))) return q;
-    if (nonnegative(Polynomial(-1) - r) && nonnegative(r + d)) return q - Polynomial(1);
-    return std::nullopt;
-  }
-
-  Polynomial quotient(const Polynomial &p, const Polynomial &d) {
-    if (std::optional<Polynomial> q = whole_quotient(p, d)) return *q;
-    const auto key = std::make_pair(p, d);
-    if (const auto known = quotients_.find(key); known != quotients_.end()) return Polynomial::unknown(known->second);
-    Term term;
-    term.text = fmt::format("({} / {})", text(p), text(d));
-    term.quotient = key;
-    for (const bool low : {true, false}) {
-      steps_ = 0;
-      for (const Polynomial &end : extremes(p, low))
-        if (const std::optional<Polynomial> q = whole_quotient(end, d)) (low ? term.lows : term.highs).push_back(*q);
-    }
-    if (nonnegative(p)) {
-      term.lows.push_back(Polynomial(0));
-      term.highs.push_back(p);  // d >= 1
-    }
-    const Unknown u = new_term(std::move(term));
-    quotients_[key] = u;
-    return Polynomial::unknown(u);
-  }
-
   Polynomial opaque(const ExprPtr &e, std::vector<Polynomial> lows = {}, std::vector<Polynomial> highs = {}) {
-    return Polynomial::unknown(new_term({print_expr(e), false, 1, std::move(lows), std::move(highs), {}, {}}));
+    return term(print_expr(e), std::move(lows), std::move(highs));
+  }
+  Polynomial term(std::string text, std::vector<Polynomial> lows, std::vector<Polynomial> highs) {
+    SizeProver::Term t;
+    t.text = std::move(text);
+    t.lows = std::move(lows);
+    t.highs = std::move(highs);
+    return prover_.add(std::move(t));
   }
 
   // A term that lies between a and b in some sense: bounds are those bounds of either that hold for both.
@@ -265,16 +115,14 @@ class BoundsProver {
                     std::vector<Polynomial> highs) {
     for (const bool low : {true, false}) {
       std::vector<Polynomial> candidates = {a, b};
-      for (const Polynomial &p : {a, b}) {
-        steps_ = 0;
-        for (Polynomial &end : extremes(p, low)) candidates.push_back(std::move(end));
-      }
+      for (const Polynomial &p : {a, b})
+        for (Polynomial &end : prover_.extremes(p, low)) candidates.push_back(std::move(end));
       for (const Polynomial &c : candidates)
         if (low ? nonnegative(a - c) && nonnegative(b - c) : nonnegative(c - a) && nonnegative(c - b))
           (low ? lows : highs).push_back(c);
     }
     Polynomial result = opaque(e, std::move(lows), std::move(highs));
-    terms_.back().cases = {a, b};
+    prover_.term_of(result)->cases = {a, b};
     return result;
   }
 
@@ -304,14 +152,14 @@ class BoundsProver {
       case Op::Mod: {
         const Polynomial p = arg(0), d = arg(1);
         if (!nonnegative(d - Polynomial(1))) return opaque(e);
-        return e->op == Op::Div ? quotient(p, d) : p - d * quotient(p, d);
+        return e->op == Op::Div ? prover_.quotient(p, d) : p - d * prover_.quotient(p, d);
       }
       case Op::Shr:
       case Op::Shl: {
         const std::optional<int64_t> bits = arg(1).constant();
         if (!bits || *bits < 0 || *bits > 31) return opaque(e);
         const Polynomial power(int64_t{1} << *bits);
-        return e->op == Op::Shl ? arg(0) * power : quotient(arg(0), power);
+        return e->op == Op::Shl ? arg(0) * power : prover_.quotient(arg(0), power);
       }
       case Op::BitAnd: {
         const Polynomial a = arg(0), b = arg(1);
@@ -379,16 +227,13 @@ class BoundsProver {
       return value(d.value, inner);
     }
     const auto key = std::make_pair(e->name, args);
-    if (const auto known = loads_.find(key); known != loads_.end()) return Polynomial::unknown(known->second);
-    Term term;
-    term.text = print_expr(e);
+    if (const auto known = loads_.find(key); known != loads_.end()) return known->second;
+    std::vector<Polynomial> lows, highs;
     if (t.range) {
-      term.lows.push_back(value(t.range->first, {}));
-      term.highs.push_back(value(t.range->second, {}) - Polynomial(1));
+      lows.push_back(value(t.range->first, {}));
+      highs.push_back(value(t.range->second, {}) - Polynomial(1));
     }
-    const Unknown u = new_term(std::move(term));
-    loads_[key] = u;
-    return Polynomial::unknown(u);
+    return loads_[key] = term(print_expr(e), lows, highs);
   }
 
   // --- checks ---
@@ -419,7 +264,7 @@ class BoundsProver {
     const Polynomial n = value(extent, env);
     if (!nonnegative(n))
       fail(at, fmt::format("the extent of index '{}', {}, may be negative", name, print_expr(extent)));
-    return Polynomial::unknown(new_term({name, false, 1, {Polynomial(0)}, {n - Polynomial(1)}, {}, {}}));
+    return term(name, {Polynomial(0)}, {n - Polynomial(1)});
   }
 
   void definition(const Definition &d) {
@@ -461,7 +306,6 @@ class BoundsProver {
       if (d) inner.vars[d->vars[i].name] = index;
       const bool low = nonnegative(index);
       if (low && nonnegative(extent - index - Polynomial(1))) continue;
-      steps_ = 0;
       fail(at_,
            fmt::format("index {} of '{}', here {}, is not proved to {}; found {} .. {}", i, e.name,
                        print_expr(e.args[i]), low ? "stay below its extent " + print_expr(t.shape[i]) : "be at least 0",
@@ -470,36 +314,17 @@ class BoundsProver {
   }
 
   std::string best(const Polynomial &p, bool low) {
-    const std::vector<Polynomial> ends = extremes(p, low);
-    return ends.empty() ? "unknown" : text(ends.front());
-  }
-
-  std::string text(const Polynomial &p) const {
-    std::vector<std::string> positive, negative;
-    for (const auto &[monomial, coefficient] : p.terms()) {
-      std::vector<std::string> factors;
-      const int64_t size = coefficient < 0 ? -coefficient : coefficient;
-      if (size != 1 || monomial.empty()) factors.push_back(fmt::format("{}", size));
-      for (const auto &[u, power] : monomial)
-        for (int i = 0; i < power; ++i) factors.push_back(terms_[u].text);
-      (coefficient < 0 ? negative : positive).push_back(fmt::format("{}", fmt::join(factors, " * ")));
-    }
-    std::reverse(positive.begin(), positive.end());
-    std::reverse(negative.begin(), negative.end());
-    if (negative.empty()) return positive.empty() ? "0" : fmt::format("{}", fmt::join(positive, " + "));
-    return fmt::format("{}{}{}", fmt::join(positive, " + "), positive.empty() ? "-" : " - ",
-                       fmt::join(negative, " - "));
+    const std::vector<Polynomial> ends = prover_.extremes(p, low);
+    return ends.empty() ? "unknown" : prover_.text(ends.front());
   }
 
   const KernelSpec &spec_;
   const Source &source_;
-  std::vector<Term> terms_;
+  SizeProver prover_;
   std::map<std::string, Polynomial> sizes_;
-  std::vector<Polynomial> facts_;  // polynomials that are never negative
-  std::map<std::pair<Polynomial, Polynomial>, Unknown> quotients_;
-  std::map<std::pair<std::string, std::vector<Polynomial>>, Unknown> loads_;
+  std::map<std::pair<std::string, std::vector<Polynomial>>, Polynomial> loads_;
   Location at_;  // of the innermost node with a place in the text
-  int steps_ = 0, work_ = 0;
+  int work_ = 0;
 };
 
 }  // namespace
