@@ -178,6 +178,32 @@ double touched_bytes(const compiler::KernelSpec &spec, const compiler::Sizes &si
   return total;
 }
 
+double weight_bytes(const compiler::KernelSpec &spec, const compiler::Sizes &sizes) {
+  double matrices = 0, all = 0;
+  for (const compiler::Tensor *tensor : spec.arguments()) {
+    double elements = 1;
+    bool grows = false;
+    for (const compiler::ExprPtr &extent : tensor->shape) {
+      elements *= static_cast<double>(compiler::evaluate(extent, sizes));
+      grows = grows || (extent->op == Op::Size && extent->name == "M");
+    }
+    const double bytes =
+        elements * (tensor->type == compiler::Type::Ternary ? 0.25 : compiler::type_bytes(tensor->type));
+    if (tensor->role == compiler::Role::In && !grows && tensor->shape.size() > 1) matrices += bytes;
+    all += bytes;
+  }
+  return matrices > 0 ? matrices : all;
+}
+
+compiler::Sizes compiled_sizes(const compiler::KernelSpec &spec, const Problem &problem) {
+  constexpr double kLarge = 256.0 * 1024 * 1024;
+  compiler::Sizes sizes = problem.fixed;
+  if (touched_bytes(spec, problem.sizes()) > kLarge && sizes.size() > 1)
+    sizes.erase(
+        std::max_element(sizes.begin(), sizes.end(), [](const auto &a, const auto &b) { return a.second < b.second; }));
+  return sizes;
+}
+
 std::vector<Shape> parse_shapes(const std::string &text) {
   std::vector<Shape> shapes;
   for (const std::string &part : split(text, ',')) {

@@ -40,10 +40,16 @@ struct Problem {
 Problem make_problem(const compiler::KernelSpec &spec, const compiler::Sizes &fixed, int64_t m, int threads,
                      const std::string &target);
 
+// The sizes a tuned kernel is compiled for. All of `fixed`, but for operands beyond 256 MiB (output heads) the largest
+// stays an argument: fixing it gains nothing there, and free it can be proved at small values.
+compiler::Sizes compiled_sizes(const compiler::KernelSpec &spec, const Problem &problem);
+
 // Multiply-adds of one call (the products under its sums), and the bytes a call must read and write at least once;
 // a ternary weight counts a quarter of a byte.
 double multiply_adds(const compiler::KernelSpec &spec, const compiler::Sizes &sizes);
 double touched_bytes(const compiler::KernelSpec &spec, const compiler::Sizes &sizes);
+// Bytes of the operands that do not grow with M, vectors left out when there are matrices: what GB/s counts.
+double weight_bytes(const compiler::KernelSpec &spec, const compiler::Sizes &sizes);
 
 // "2560x6912,256x1024" and "M=1,N=256,K=512". Throw Error that quotes what cannot be read.
 struct Shape {

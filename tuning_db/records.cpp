@@ -36,7 +36,7 @@ CREATE TABLE proofs(
 CREATE TABLE candidates(
   id INTEGER PRIMARY KEY, problem INTEGER NOT NULL REFERENCES problems(id), schedule TEXT NOT NULL,
   shipped_default INTEGER NOT NULL, status TEXT NOT NULL, reason TEXT NOT NULL, prior REAL NOT NULL,
-  object INTEGER REFERENCES objects(id), proof INTEGER REFERENCES proofs(id),
+  build TEXT NOT NULL, object INTEGER REFERENCES objects(id), proof INTEGER REFERENCES proofs(id),
   UNIQUE(problem, schedule, shipped_default)) STRICT;
 CREATE TABLE samples(
   id INTEGER PRIMARY KEY, problem INTEGER NOT NULL REFERENCES problems(id),
@@ -175,8 +175,8 @@ std::vector<std::pair<int64_t, Problem>> Records::problems(int64_t machine) {
 void Records::add_candidates(int64_t problem, const std::vector<CandidateRecord> &candidates) {
   Transaction transaction(database_);
   Statement insert(database_,
-                   "INSERT INTO candidates(problem, schedule, shipped_default, status, reason, prior) "
-                   "VALUES(?,?,?,?,?,?) ON CONFLICT(problem, schedule, shipped_default) DO NOTHING");
+                   "INSERT INTO candidates(problem, schedule, shipped_default, status, reason, prior, build) "
+                   "VALUES(?,?,?,?,?,?,?) ON CONFLICT(problem, schedule, shipped_default) DO NOTHING");
   for (const CandidateRecord &c : candidates)
     insert.bind(problem)
         .bind(c.schedule)
@@ -184,26 +184,28 @@ void Records::add_candidates(int64_t problem, const std::vector<CandidateRecord>
         .bind(status_name(c.status))
         .bind(c.reason)
         .bind(c.prior)
+        .bind(c.build)
         .run();
   transaction.commit();
 }
 
 std::vector<CandidateRecord> Records::candidates(int64_t problem) {
   Statement rows(database_,
-                 "SELECT id, schedule, shipped_default, status, reason, prior, object, proof FROM candidates "
+                 "SELECT id, schedule, shipped_default, status, reason, prior, object, proof, build FROM candidates "
                  "WHERE problem = ? ORDER BY prior, id");
   rows.bind(problem);
   std::vector<CandidateRecord> result;
   while (rows.step())
     result.push_back({rows.integer(0), rows.text(1), rows.integer(2) != 0, status_of(rows.text(3)), rows.text(4),
-                      rows.real(5), rows.integer(6), rows.integer(7)});
+                      rows.real(5), rows.integer(6), rows.integer(7), rows.text(8)});
   return result;
 }
 
-void Records::set_status(int64_t candidate, Status status, const std::string &reason) {
-  Statement(database_, "UPDATE candidates SET status = ?, reason = ? WHERE id = ?")
+void Records::set_status(int64_t candidate, Status status, const std::string &build, const std::string &reason) {
+  Statement(database_, "UPDATE candidates SET status = ?, reason = ?, build = ? WHERE id = ?")
       .bind(status_name(status))
       .bind(reason)
+      .bind(build)
       .bind(candidate)
       .run();
 }

@@ -46,6 +46,7 @@ struct CandidateRecord {
   std::string reason;
   double prior = 0;
   int64_t object = 0, proof = 0;  // rows, 0 when none
+  std::string build;              // of the program that set the status: another build's verdicts are not final
 };
 
 struct Sample {
@@ -83,7 +84,7 @@ class Records {
   // Adds those not there yet; nothing known is changed.
   void add_candidates(int64_t problem, const std::vector<CandidateRecord> &candidates);
   std::vector<CandidateRecord> candidates(int64_t problem);
-  void set_status(int64_t candidate, Status status, const std::string &reason = "");
+  void set_status(int64_t candidate, Status status, const std::string &build, const std::string &reason = "");
 
   // Objects are shared by all problems that would compile the same thing: `key` says everything the code depends on.
   std::optional<ObjectRecord> find_object(const std::string &key);

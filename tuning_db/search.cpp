@@ -106,6 +106,15 @@ size_t Timings::common(int64_t a, int64_t b) const {
   }));
 }
 
+double Timings::median_beside(int64_t arm, int64_t other) const {
+  std::vector<double> values;
+  const auto mine = table_.find(arm), theirs = table_.find(other);
+  if (mine != table_.end() && theirs != table_.end())
+    for (const auto &[moment, us] : mine->second)
+      if (theirs->second.count(moment)) values.push_back(us);
+  return values.empty() ? median_us(arm) : median(values);
+}
+
 std::vector<int64_t> halve(std::vector<int64_t> arms, const std::vector<Stage> &stages, size_t least, Timings &timings,
                            const Measure &measure) {
   const auto sort = [&] {

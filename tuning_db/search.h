@@ -33,6 +33,8 @@ class Timings {
   // Rounds that both have.
   Comparison compare(int64_t baseline, int64_t candidate) const;
   size_t common(int64_t a, int64_t b) const;
+  // Median of `arm` over the rounds it shares with `other`; over all of its rounds when they share none.
+  double median_beside(int64_t arm, int64_t other) const;
 
  private:
   std::map<int64_t, std::map<Moment, double>> table_;

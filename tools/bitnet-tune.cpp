@@ -1,0 +1,98 @@
+// bitnet-tune: finds the fastest exact kernels for a model's shapes on this machine and packs them for bitnet-run. The
+// command line only; the work is in tuning_db/.
+#include <signal.h>
+
+#include <CLI/CLI.hpp>
+#include <atomic>
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <vector>
+
+#include "tuning_db/commands.h"
+#include "tuning_db/worker.h"
+
+namespace {
+
+using namespace bittern::tuning;
+
+std::atomic<bool> stop_requested{false};
+static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler sets it");
+
+// The first Ctrl-C saves and ends in order; a second one ends the program (and loses nothing that was committed).
+extern "C" void request_stop(int number) {
+  stop_requested = true;
+  signal(number, SIG_DFL);
+}
+
+constexpr const char *kExamples = R"(Examples:
+  bitnet-tune -m tests/data/demo                      tune a model's kernels, a minute at most for the demo
+  bitnet-tune --preset 2b-4t -t 2 --patience normal   the true shapes of BitNet b1.58 2B-4T, without its weights
+  bitnet-tune --shapes 6912x2560,2560x6912 --batch 1,128 --json
+  bitnet-tune --kernel my.bk --dims M=1,N=4096,K=4096 your own kernel text: lowered, proved, tuned, run
+  bitnet-tune show                                    what was tried, rejected and why, untried, and what won
+  bitnet-tune verify                                  proves the stored winners again
+
+Everything learnt is saved as it is learnt: after Ctrl-C or a kill the same command goes on where it stood. The database
+is tuning.sqlite in the cache folder ($BITTERN_CACHE, else the XDG cache home's bittern); packs lie beside it.
+)";
+
+}  // namespace
+
+int main(int argc, char **argv) {
+  if (argc == 2 && std::string(argv[1]) == "worker") return worker_main();
+
+  CLI::App app{"bitnet-tune: tunes and proves kernels for this machine"};
+  app.set_version_flag("--version", std::string("bitnet-tune ") + BITTERN_VERSION);
+  app.footer(kExamples);
+  TuneCommand tune;
+  auto *what = app.add_option_group("what to tune");
+  what->add_option("-m,--model", tune.work.model, "Model folder");
+  what->add_option("--preset", tune.work.preset, "Shapes of a known model: 2b-4t or demo");
+  what->add_option("--shapes", tune.work.shapes, "Weight shapes, NxK,...");
+  auto *kernel = what->add_option("--kernel", tune.work.kernel_file, "Kernel text (.bk)");
+  app.add_option("--dims", tune.work.dims, "Sizes for --kernel, M=1,N=4096,K=4096")->needs(kernel);
+  app.add_option("-t,--threads", tune.threads, "Thread counts, 1,2 (default: 1, powers of two, all cores)")
+      ->delimiter(',');
+  app.add_option("--batch", tune.work.batch, "Batch sizes, one for each bucket to tune")
+      ->delimiter(',')
+      ->capture_default_str();
+  app.add_option("--patience", tune.patience, "estimate (no timing), quick, normal or exhaustive")
+      ->capture_default_str();
+  app.add_option("--time-limit", tune.time_limit, "Seconds in all (default: the patience's own)")
+      ->check(CLI::PositiveNumber);
+  app.add_flag("--again", tune.again, "Search again even where there is a winner already");
+  app.add_option("--report", tune.report, "Write a picture of the results to this HTML file");
+  std::string db;
+  bool json = false;
+  // Subcommands take these too.
+  app.add_option("--db", db, "Database file (default: tuning.sqlite in the cache folder)");
+  app.add_flag("--json", json, "One JSON object on stdout instead of text");
+  app.add_flag("--quiet", tune.quiet, "No progress on stderr");
+  app.fallthrough();
+  auto *show = app.add_subcommand("show", "What was tried, rejected (with reasons), is untried, and won");
+  auto *verify = app.add_subcommand("verify", "Prove the stored winners again");
+  app.require_subcommand(0, 1);
+  CLI11_PARSE(app, argc, argv);
+
+  signal(SIGINT, request_stop);
+  signal(SIGTERM, request_stop);
+  try {
+    if (*show) return run_show(db, json);
+    if (*verify) return run_verify(db, json, &stop_requested);
+    const int given = !tune.work.model.empty() + !tune.work.preset.empty() + !tune.work.shapes.empty() +
+                      !tune.work.kernel_file.empty();
+    if (given != 1) {
+      std::fprintf(stderr, "bitnet-tune: give one of --model, --preset, --shapes and --kernel (see --help)\n");
+      return 2;
+    }
+    tune.db = db;
+    tune.json = json;
+    return run_tune(tune, &stop_requested);
+  } catch (const Interrupted &) {
+    return kInterrupted;
+  } catch (const std::exception &error) {
+    std::fprintf(stderr, "bitnet-tune: %s\n", error.what());
+    return 1;
+  }
+}

@@ -1,0 +1,38 @@
+// What bitnet-tune does, without its command line.
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "tuning_db/tuner.h"
+
+namespace bittern::tuning {
+
+// What to tune: exactly one of model, preset, shapes and kernel_file is set.
+struct WorkRequest {
+  std::string model, preset, shapes, kernel_file, dims;
+  std::vector<int64_t> batch = {1, 8, 128};
+};
+// Throws Error (or runtime::Error) naming what is wrong with the request, the model or the kernel text.
+std::vector<KernelWork> make_works(const WorkRequest &request);
+
+struct TuneCommand {
+  WorkRequest work;
+  std::vector<int> threads;  // empty: 1, powers of two below the cores, all cores
+  std::string patience = "quick";
+  double time_limit = 0;
+  bool again = false, json = false, quiet = false;
+  std::string db;      // empty: tuning.sqlite in the cache folder
+  std::string report;  // an HTML file, when set
+  FarmLimits limits;
+};
+
+// Each returns the program's exit status and prints to stdout; warnings and progress go to stderr.
+int run_tune(const TuneCommand &command, const std::atomic<bool> *cancel);
+int run_show(const std::string &db, bool json);
+int run_verify(const std::string &db, bool json, const std::atomic<bool> *cancel);
+
+inline constexpr int kInterrupted = 130;
+
+}  // namespace bittern::tuning

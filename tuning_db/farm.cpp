@@ -1,0 +1,191 @@
+#include "tuning_db/farm.h"
+
+#include <fmt/format.h>
+
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <filesystem>
+#include <fstream>
+#include <mutex>
+#include <thread>
+
+#include "compiler/parser.h"
+
+namespace bittern::tuning {
+namespace {
+
+using nlohmann::json;
+
+// Beyond this two workers would want too much memory for their reference data.
+constexpr double kLargeOperands = 128.0 * 1024 * 1024;
+
+std::string read_file(const std::string &path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw Error(fmt::format("cannot read {}", path));
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+}  // namespace
+
+Farm::Farm(const WorkerCommand &command, int workers, std::string folder, FarmLimits limits,
+           const std::atomic<bool> *cancel)
+    : folder_(std::move(folder)), limits_(limits), cancel_(cancel) {
+  for (int i = 0; i < workers; ++i) workers_.push_back(std::make_unique<Worker>(command, cancel));
+}
+
+void Farm::each(size_t count, size_t workers, Clock::time_point deadline,
+                const std::function<void(Worker &, size_t)> &work, const std::function<void(size_t)> &finished) {
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::deque<size_t> ended;
+  size_t next = 0, running = std::min(workers, workers_.size());
+  std::exception_ptr failure;
+  std::vector<std::thread> threads;
+  for (size_t w = 0; w < std::min(workers, workers_.size()); ++w)
+    threads.emplace_back([&, w] {
+      for (;;) {
+        size_t job;
+        {
+          const std::lock_guard lock(mutex);
+          if (failure || next >= count || Clock::now() > deadline) break;
+          job = next++;
+        }
+        try {
+          work(*workers_[w], job);
+        } catch (...) {
+          const std::lock_guard lock(mutex);
+          failure = std::current_exception();
+          break;
+        }
+        const std::lock_guard lock(mutex);
+        ended.push_back(job);
+        changed.notify_one();
+      }
+      const std::lock_guard lock(mutex);
+      --running;
+      changed.notify_one();
+    });
+  try {
+    std::unique_lock lock(mutex);
+    while (running > 0 || !ended.empty()) {
+      changed.wait(lock, [&] { return !ended.empty() || running == 0; });
+      while (!ended.empty()) {
+        const size_t job = ended.front();
+        ended.pop_front();
+        lock.unlock();
+        finished(job);
+        lock.lock();
+      }
+    }
+  } catch (...) {
+    const std::lock_guard lock(mutex);
+    if (!failure) failure = std::current_exception();
+  }
+  for (std::thread &thread : threads) thread.join();
+  if (failure) std::rethrow_exception(failure);
+}
+
+json Farm::proof_request(const FarmJob &job, const std::string &library, size_t index) const {
+  return {{"op", "prove"},  {"spec", job.problem->spec_text}, {"library", library},
+          {"index", index}, {"hash", job.object.sha256},      {"sizes", job.problem->sizes()},
+          {"threads", 1},   {"references", folder_},          {"call_ms", limits_.call_ms}};
+}
+
+void Farm::make(Worker &worker, FarmJob &job) const {
+  try {
+    std::vector<std::string> paths;
+    if (job.object.objects.empty()) {
+      const json compiled = worker.call({{"op", "compile"},
+                                         {"spec", job.problem->spec_text},
+                                         {"schedule", job.schedule},
+                                         {"target", job.problem->target},
+                                         {"fixed", job.compiled},
+                                         {"m_min", job.problem->m_min},
+                                         {"m_max", job.problem->m_max},
+                                         {"symbol", job.symbol},
+                                         {"folder", folder_}},
+                                        limits_.compile_seconds);
+      std::string all;
+      for (const json &path : compiled.at("objects")) {
+        paths.push_back(path);
+        job.object.objects.push_back(read_file(path));
+        all += job.object.objects.back();
+      }
+      job.object.sha256 = sha256_hex(all);
+      job.object.descriptor = compiled.at("descriptor").dump();
+      job.object.compile_ms = compiled.at("ms");
+    } else {
+      for (size_t i = 0; i < job.object.objects.size(); ++i) {
+        paths.push_back(fmt::format("{}/{}.{}.o", folder_, job.symbol, i));
+        std::ofstream file(paths.back(), std::ios::binary);
+        file << job.object.objects[i];
+        if (!file.flush()) throw Error(fmt::format("cannot write {}", paths.back()));
+      }
+    }
+    const std::string library = fmt::format("{}/{}.so", folder_, job.symbol);
+    if (!std::filesystem::exists(library))
+      worker.call({{"op", "link"},
+                   {"objects", paths},
+                   {"target", job.problem->target},
+                   {"path", library},
+                   {"rows",
+                    {{{"descriptor", json::parse(job.object.descriptor)},
+                      {"proof", "candidate"},
+                      {"threads", job.problem->threads},
+                      {"roof_pct", 0}}}}},
+                  limits_.compile_seconds);
+    if (job.proof.id == 0) {
+      const json verdict = worker.call(proof_request(job, library, 0), limits_.proof_seconds);
+      job.proof.passed = verdict.at("passed");
+      job.proof.reason = verdict.value("reason", "");
+      if (job.proof.passed) {
+        job.proof.inputs = verdict.at("inputs").dump();
+        job.proof.reference = verdict.at("reference");
+        job.proof.proof_id = verdict.at("id");
+      }
+    }
+    if (!job.proof.passed) job.rejected = job.proof.reason;
+    job.library = library;
+  } catch (const Interrupted &) {
+    throw;
+  } catch (const WorkerFailure &error) {
+    job.rejected = job.proof.reason = error.what();
+  } catch (const Error &error) {
+    job.rejected = error.what();
+  }
+  job.done = true;
+}
+
+void Farm::run(std::vector<FarmJob> &jobs, Clock::time_point deadline, const std::function<void(FarmJob &)> &finished) {
+  if (jobs.empty()) return;
+  const compiler::KernelSpec spec = compiler::parse_kernel(jobs.front().problem->spec_text, "kernel");
+  const bool large = touched_bytes(spec, jobs.front().problem->sizes()) > kLargeOperands;
+  each(
+      jobs.size(), large ? 1 : workers_.size(), deadline, [&](Worker &worker, size_t i) { make(worker, jobs[i]); },
+      [&](size_t i) { finished(jobs[i]); });
+}
+
+void Farm::prove_pack(const std::string &manifest, std::vector<FarmJob> &jobs,
+                      const std::function<void(FarmJob &)> &finished) {
+  each(
+      jobs.size(), workers_.size(), Clock::time_point::max(),
+      [&](Worker &worker, size_t i) {
+        FarmJob &job = jobs[i];
+        try {
+          const json verdict = worker.call(proof_request(job, manifest, i), limits_.proof_seconds);
+          if (verdict.at("passed") != true)
+            job.rejected = verdict.value("reason", "no reason given");
+          else if (verdict.at("id") != job.proof.proof_id)
+            job.rejected = "the proof through the pack has another id";
+        } catch (const Interrupted &) {
+          throw;
+        } catch (const Error &error) {
+          job.rejected = error.what();
+        }
+        job.done = true;
+      },
+      [&](size_t i) { finished(jobs[i]); });
+}
+
+}  // namespace bittern::tuning

@@ -1,0 +1,23 @@
+// What bitnet-tune prints when it is done: a table for people, JSON for programs, a picture in one HTML file.
+#pragma once
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "tuning_db/tuner.h"
+
+namespace bittern::tuning {
+
+// Shape, M, threads, schedule, GB/s or GOP/s, % of roof, speed-up over the default ("tie" where it is one).
+std::string outcome_table(const std::vector<Outcome> &outcomes);
+nlohmann::json outcome_json(const Outcome &outcome);
+
+// `show`: per problem of this machine what was tried, rejected (with reasons, most frequent first), is untried, and
+// won.
+std::string show_text(Records &records, int64_t machine);
+nlohmann::json show_json(Records &records, int64_t machine);
+
+// A self-contained page: a bar per problem against its roof, the default's time beside it.
+std::string report_html(const std::vector<Outcome> &outcomes, const std::vector<std::string> &choices);
+
+}  // namespace bittern::tuning

@@ -1,0 +1,382 @@
+#include "tuning_db/tuner.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "compiler/error.h"
+#include "runtime/machine/machine.h"
+#include "tuning_db/field.h"
+
+namespace bittern::tuning {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// The mix that one layout is chosen for: decoding dominates what a user waits for.
+constexpr double kDecodeWeight = 0.8;
+// Layouts whose decode is this close to the best one's are tried at larger batches too.
+constexpr double kLayoutSlack = 1.06;
+constexpr size_t kMostLayouts = 3;
+// The part of the time that is kept for linking the pack and proving it once more.
+constexpr double kPackShare = 0.12;
+// Models whose distinct matrices hold more elements than this get the patience's larger limit.
+constexpr double kLargeModel = 16e6;
+
+double weight_of(int64_t m, size_t buckets) {
+  if (buckets == 1) return 1;
+  return m == 1 ? kDecodeWeight : (1 - kDecodeWeight) / static_cast<double>(buckets - 1);
+}
+
+}  // namespace
+
+const std::vector<Patience> &patiences() {
+  static const std::vector<Patience> table = {{"estimate", 0, 0, 0, 0, 0, 50, 120},
+                                              {"quick", 16, 8, 1, 8, 11, 48, 150},
+                                              {"normal", 40, 24, 3, 14, 21, 600, 1200},
+                                              {"exhaustive", SIZE_MAX, SIZE_MAX, 0, 0, 31, 0, 0}};
+  return table;
+}
+
+const Patience &find_patience(const std::string &name) {
+  std::string known;
+  for (const Patience &row : patiences()) {
+    if (row.name == name) return row;
+    known += (known.empty() ? "" : ", ") + row.name;
+  }
+  throw Error(fmt::format("patience '{}' is not one of {}", name, known));
+}
+
+std::string program_build() {
+  struct stat info{};
+  stat("/proc/self/exe", &info);
+  return fmt::format("{}-{:x}-{:x}", BITTERN_VERSION, info.st_size,
+                     info.st_mtim.tv_sec * 1000 + info.st_mtim.tv_nsec / 1000000);
+}
+
+// All batch sizes of one kernel at fixed sizes: they share a weight layout.
+class Tuner::Shape {
+ public:
+  Shape(Tuner &tuner, const KernelWork &work, Clock::time_point deadline)
+      : tuner_(tuner), work_(work), patience_(tuner.options_.patience), deadline_(deadline) {
+    std::vector<int64_t> ms = work.m_values;
+    std::sort(ms.begin(), ms.end());
+    for (int64_t m : ms) {
+      FieldTools tools{tuner.records_,
+                       *tuner.farm_,
+                       *tuner.timer_,
+                       tuner.machine_,
+                       tuner.run_,
+                       tuner.options_,
+                       [this, m](const std::string &doing, const std::string &best) { say(m, doing, best); }};
+      fields_.push_back(std::make_unique<Field>(std::move(tools), work, m, tuner.target_));
+      if (fields_.size() > 1 &&
+          fields_.back()->problem(0).kernel_key() == fields_[fields_.size() - 2]->problem(0).kernel_key())
+        throw Error(fmt::format("{}: M = {} lies in the same bucket as the one before it", work.what, m));
+    }
+  }
+
+  // Winners that an earlier run of this program found, with this patience or more: nothing to do.
+  bool finished(std::vector<Outcome> &outcomes) {
+    std::vector<Outcome> found;
+    std::set<std::string> layouts;
+    for (auto &field : fields_) {
+      for (size_t t = 0; t < threads(); ++t) {
+        const auto winner = tuner_.records_.winner(field->problem_id(t));
+        if (!winner || rank(winner->patience) < rank(patience_.name)) return false;
+        for (const CandidateRecord &row : tuner_.records_.candidates(field->problem_id(t))) {
+          if (row.id != winner->candidate) continue;
+          if (row.build != tuner_.options_.build || row.object == 0 || row.proof == 0) return false;
+          Outcome outcome;
+          const schedules::Schedule schedule = schedules::parse_schedule(row.schedule);
+          outcome.what = work_.what;
+          outcome.problem = field->problem(t);
+          outcome.winner = *winner;
+          outcome.schedule = row.schedule;
+          outcome.layout = schedule.layout;
+          outcome.backend = schedule.backend;
+          if (winner->us_median > 0) {
+            outcome.gb_s = weight_bytes(work_.spec, field->problem(t).sizes()) / winner->us_median / 1e3;
+            outcome.gop_s = 2 * multiply_adds(work_.spec, field->problem(t).sizes()) / winner->us_median / 1e3;
+          }
+          outcome.reused = true;
+          outcome.space = field->points().size();
+          outcome.object = tuner_.records_.object(row.object);
+          outcome.proof = tuner_.records_.proof(row.proof).value();
+          layouts.insert(outcome.layout);
+          found.push_back(std::move(outcome));
+        }
+      }
+    }
+    if (layouts.size() != 1 || found.size() != fields_.size() * threads()) return false;
+    outcomes.insert(outcomes.end(), found.begin(), found.end());
+    return true;
+  }
+
+  // Gives false when the time did not suffice for a single candidate of some batch size.
+  bool search(std::vector<Outcome> &outcomes, std::vector<std::string> &choices) {
+    if (patience_.first_decode == 0) return estimate(outcomes, choices);
+    std::set<std::string> layouts;  // empty: all
+    for (size_t f = 0; f < fields_.size(); ++f) {
+      // What is left is shared by the batch sizes that are left, larger ones counting more: their kernels run longer.
+      const double share = 1.0 / (1.0 + 1.4 * static_cast<double>(fields_.size() - 1 - f));
+      const auto until =
+          Clock::now() + std::chrono::duration_cast<Clock::duration>((deadline_ - Clock::now()) * 0.85 * share);
+      explore(*fields_[f], layouts, until);
+      if (f == 0) layouts = near_best(*fields_[f]);
+    }
+    const std::string layout = settle(choices);
+    std::vector<Outcome> found;
+    for (auto &field : fields_) {
+      for (size_t t = 0; t < threads(); ++t) {
+        const int64_t arm = final_of(*field, t, layout);
+        if (arm < 0) return false;
+        const WinnerRecord winner = field->judge(t, arm);
+        tuner_.records_.set_winner(winner);
+        found.push_back(field->outcome(t, winner, arm));
+      }
+    }
+    outcomes.insert(outcomes.end(), found.begin(), found.end());
+    return true;
+  }
+
+ private:
+  static size_t rank(const std::string &patience) {
+    for (size_t i = 0; i < patiences().size(); ++i)
+      if (patiences()[i].name == patience) return i;
+    return 0;
+  }
+  size_t threads() const { return tuner_.options_.threads.size(); }
+
+  void say(int64_t m, const std::string &doing, const std::string &best) {
+    Progress &progress = tuner_.progress_;
+    const std::string where =
+        fmt::format("{} {} M={}", work_.what, fields_.empty() ? "" : fields_.front()->problem(0).shape(), m);
+    if (progress.where != where) progress.best.clear();
+    progress.where = where;
+    progress.doing = doing;
+    if (!best.empty()) progress.best = best;
+    if (tuner_.options_.progress) tuner_.options_.progress(progress);
+  }
+
+  // Tries candidates of a field: the default, the first ones, then neighbours of the best.
+  void explore(Field &field, const std::set<std::string> &layouts, Clock::time_point until) {
+    std::vector<schedules::Point> points = field.points();
+    for (schedules::Point &point : points)
+      if (!layouts.empty() && !layouts.count(point.schedule.layout) && point.illegal.empty())
+        point.illegal = "another layout serves decoding better";
+    const size_t count = field.problem(0).m == 1 ? patience_.first_decode : patience_.first_batch;
+    // Each layout's own default schedule is among the first: it is a good point, and must not be lost to.
+    std::vector<size_t> first = choose_first(points, count);
+    for (const schedules::Default &d : schedules::defaults(work_.spec, tuner_.target_)) {
+      if (field.problem(0).m < d.m_min || field.problem(0).m > d.m_max) continue;
+      for (size_t i = 0; i < points.size(); ++i)
+        if (points[i].illegal.empty() && points[i].schedule == d.schedule &&
+            std::find(first.begin(), first.end(), i) == first.end())
+          first.insert(first.begin(), i);
+    }
+    std::vector<int64_t> arms = field.add_known(layouts);
+    const std::vector<int64_t> fresh = field.add(first);
+    arms.insert(arms.end(), fresh.begin(), fresh.end());
+    field.prepare(arms, until);
+    play(field, field.ready(arms), until);
+    for (int round = 0; round < patience_.expansions && Clock::now() < until; ++round) {
+      std::vector<size_t> next;
+      for (size_t t = 0; t < threads(); ++t) {
+        const int64_t best = best_arm(field, t);
+        if (best < 0) continue;
+        for (size_t i : neighbours(points, field.candidate(best).schedule, field.known(), patience_.per_expansion))
+          if (std::find(next.begin(), next.end(), i) == next.end()) next.push_back(i);
+      }
+      if (next.empty()) break;
+      const std::vector<int64_t> added = field.add(next);
+      field.prepare(added, until);
+      play(field, field.ready(added), until);
+    }
+  }
+
+  // The newcomers against each other, then against the best so far.
+  void play(Field &field, std::vector<int64_t> arms, Clock::time_point until) {
+    for (size_t t = 0; t < threads(); ++t) {
+      std::vector<int64_t> players = arms;
+      if (const int64_t best = best_arm(field, t);
+          best >= 0 && std::find(players.begin(), players.end(), best) == players.end())
+        players.push_back(best);
+      if (players.empty()) continue;
+      const Measure measure = field.measure(t, false, until);
+      halve(players, {{1, 0.6}, {3, 0.5}, {6, 0.5}}, 3, field.timings(t), measure);
+    }
+  }
+
+  int64_t best_arm(Field &field, size_t t) const {
+    int64_t arm = -1;
+    double best = 0;
+    for (const auto &[layout, entry] : field.best_by_layout(t))
+      if (best == 0 || entry.first < best) {
+        best = entry.first;
+        arm = entry.second;
+      }
+    return arm;
+  }
+
+  // Slow-down of each layout against the best, averaged over thread counts.
+  std::map<std::string, double> relative(const Field &field) const {
+    std::map<std::string, std::pair<double, size_t>> sums;
+    for (size_t t = 0; t < threads(); ++t) {
+      const auto best = field.best_by_layout(t);
+      double fastest = 0;
+      for (const auto &[layout, entry] : best) fastest = fastest == 0 ? entry.first : std::min(fastest, entry.first);
+      for (const auto &[layout, entry] : best) {
+        sums[layout].first += entry.first / fastest;
+        ++sums[layout].second;
+      }
+    }
+    std::map<std::string, double> result;
+    for (const auto &[layout, sum] : sums)
+      if (sum.second == threads()) result[layout] = sum.first / static_cast<double>(sum.second);
+    return result;
+  }
+
+  std::set<std::string> near_best(const Field &field) const {
+    std::vector<std::pair<double, std::string>> order;
+    for (const auto &[layout, cost] : relative(field)) order.emplace_back(cost, layout);
+    std::sort(order.begin(), order.end());
+    std::set<std::string> layouts;
+    for (const auto &[cost, layout] : order)
+      if (layouts.size() < kMostLayouts && cost <= order.front().first * kLayoutSlack) layouts.insert(layout);
+    return layouts;
+  }
+
+  // The layout for all batch sizes, and a line that says what was weighed.
+  std::string settle(std::vector<std::string> &choices) {
+    std::vector<std::map<std::string, double>> times;
+    std::vector<double> weights;
+    std::string mix;
+    for (auto &field : fields_) {
+      times.push_back(relative(*field));
+      weights.push_back(weight_of(field->problem(0).m, fields_.size()));
+      mix += fmt::format("{}M={} {:.0f} %", mix.empty() ? "" : ", ", field->problem(0).m, 100 * weights.back());
+    }
+    const std::string layout = choose_layout(times, weights);
+    if (!layout.empty()) {
+      std::string costs;
+      for (const auto &[name, cost] : times.front())
+        costs += fmt::format("{}{} {:.2f}", costs.empty() ? "" : ", ", name, cost);
+      choices.push_back(fmt::format("{} {}: layout {} for the mix {} (time at M={} relative to the best: {})",
+                                    work_.what, fields_.front()->problem(0).shape(), layout, mix,
+                                    fields_.front()->problem(0).m, costs));
+    }
+    return layout;
+  }
+
+  // The best few of this layout and the shipped default, together, with the roof in between. The default may win where
+  // its weights lie the same way.
+  int64_t final_of(Field &field, size_t t, const std::string &layout) {
+    std::vector<int64_t> arms;
+    for (int64_t arm : field.arms_of(layout))
+      if (field.timings(t).count(arm) > 0) arms.push_back(arm);
+    if (arms.empty()) return -1;
+    std::sort(arms.begin(), arms.end(),
+              [&](int64_t a, int64_t b) { return field.timings(t).median_us(a) < field.timings(t).median_us(b); });
+    if (arms.size() > 3) arms.resize(3);
+    const int64_t shipped = field.default_arm() >= 0 ? field.default_arm() : field.add_default(default_layout_);
+    if (shipped >= 0) {
+      if (field.problem(0).m == fields_.front()->problem(0).m)
+        default_layout_ = field.candidate(shipped).schedule.layout;
+      field.prepare({shipped}, Clock::time_point::max());
+      if (field.candidate(shipped).ready) arms.insert(arms.begin(), shipped);
+    }
+    // The last word is worth a little more than the time that was meant for it.
+    const auto until = std::max(deadline_, Clock::now() + std::chrono::seconds(3));
+    arms = play_final(arms, patience_.final_rounds, field.timings(t), field.measure(t, true, until));
+    for (int64_t arm : field.ready(arms)) {
+      if (arm == shipped && field.candidate(arm).schedule.layout != layout) continue;
+      // A lead over the default that is none leaves the default's schedule, fixed to these sizes or not, as good.
+      return arm;
+    }
+    return -1;
+  }
+
+  // No timing: the best prediction at M = 1 gives the layout, then the best prediction for each batch size.
+  bool estimate(std::vector<Outcome> &outcomes, std::vector<std::string> &choices) {
+    std::string layout;
+    bool have_layout = false;
+    for (auto &field : fields_) {
+      std::vector<schedules::Point> points = field->points();
+      for (schedules::Point &point : points)
+        if (have_layout && point.schedule.layout != layout) point.illegal = "another layout";
+      int64_t winner = -1;
+      for (size_t i : choose_first(points, SIZE_MAX)) {
+        const std::vector<int64_t> arms = field->add({i});
+        field->prepare(arms, Clock::time_point::max());
+        if (const auto ready = field->ready(arms); !ready.empty()) {
+          winner = ready.front();
+          break;
+        }
+      }
+      if (winner < 0) return false;
+      layout = field->candidate(winner).schedule.layout;
+      have_layout = true;
+      for (size_t t = 0; t < threads(); ++t) {
+        const WinnerRecord record = field->judge(t, winner);
+        tuner_.records_.set_winner(record);
+        outcomes.push_back(field->outcome(t, record, winner));
+      }
+    }
+    if (!layout.empty()) choices.push_back(fmt::format("{}: layout {} by prediction alone", work_.what, layout));
+    return true;
+  }
+
+  Tuner &tuner_;
+  const KernelWork &work_;
+  const Patience &patience_;
+  Clock::time_point deadline_;
+  std::vector<std::unique_ptr<Field>> fields_;
+  std::string default_layout_;
+};
+
+Tuner::Tuner(Records &records, const RunFolder &run_folder, TunerOptions options)
+    : records_(records), folder_(run_folder), options_(std::move(options)), target_(schedules::host_target()) {
+  machine_ =
+      records_.machine(runtime::machine_fingerprint(), runtime::machine_cores(), runtime::last_level_cache_bytes());
+  run_ = records_.new_run();
+  farm_ = std::make_unique<Farm>(options_.worker, runtime::machine_cores(), folder_.path(), options_.limits,
+                                 options_.cancel);
+  timer_ = std::make_unique<Worker>(options_.worker, options_.cancel);
+}
+
+Tuner::~Tuner() = default;
+
+TuningResult Tuner::run(const std::vector<KernelWork> &works) {
+  TuningResult result;
+  const auto start = Clock::now();
+  double elements = 0;
+  for (const KernelWork &work : works)
+    elements += 4 * weight_bytes(work.spec,
+                                 make_problem(work.spec, work.fixed, work.m_values.front(), 1, target_.name).sizes());
+  double limit = options_.time_limit;
+  if (limit <= 0) limit = elements > kLargeModel ? options_.patience.large_limit : options_.patience.small_limit;
+  if (limit <= 0) limit = 365.0 * 24 * 3600;
+  const auto seconds = [](double s) {
+    return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(s));
+  };
+  deadline_ = start + seconds(limit * (1 - kPackShare));
+  try {
+    for (size_t i = 0; i < works.size(); ++i) {
+      const KernelWork &work = works[i];
+      progress_.fraction = static_cast<double>(i) / static_cast<double>(works.size());
+      const auto share = (deadline_ - Clock::now()) / static_cast<int64_t>(works.size() - i);
+      Shape shape(*this, work, Clock::now() + share);
+      if (!options_.again && shape.finished(result.outcomes)) continue;
+      if (Clock::now() >= deadline_ || !shape.search(result.outcomes, result.choices))
+        result.unreached.push_back(work.what);
+    }
+  } catch (const Interrupted &) {
+    result.interrupted = true;
+  }
+  return result;
+}
+
+}  // namespace bittern::tuning
