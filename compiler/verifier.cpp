@@ -29,7 +29,7 @@ class Verifier {
     names();
     functions();
     for (const ExprPtr &condition : spec_.requires_) {
-      if (!condition) fail({}, "a 'require' has no condition");
+      measure(condition);
       scope_ = Scope{.what = "'require'", .sizes = true};
       if (check(condition) != Type::Bool) fail(condition->loc, "'require' wants a condition");
     }
