@@ -1,5 +1,5 @@
 // The plan is made by trial: keep every local that is worth keeping, and where that turns out to be impossible (its
-// size is not linear in the size parameters, or another tile would have to write it) recompute it instead.
+// size is not linear in the size parameters) recompute it where it is read instead.
 #include "codegen/llvm/loop_plan.h"
 
 #include <fmt/format.h>
@@ -209,16 +209,13 @@ bool runs_over(const IndexVar &var, const std::string &size) {
   return var.extent->op == Op::Size && var.extent->name == size;
 }
 
-// Restricts stages to the tile where every reader only wants the tile's part. Returns an output whose elements are read
-// across tiles, which must be recomputed instead; empty when there is none.
-std::string choose_tiled(std::vector<Stage> &stages, const std::string &size) {
+// Restricts stages to the tile: outputs always, locals where every reader only wants the tile's part.
+void choose_tiled(std::vector<Stage> &stages, const std::string &size) {
   for (size_t s = stages.size(); s-- > 0;) {
     Stage &stage = stages[s];
     std::vector<size_t> candidates;
     for (size_t q = 0; q < stage.vars.size(); ++q)
       if (runs_over(stage.vars[q], size)) candidates.push_back(q);
-    const bool output = stage.tensor->role == Role::Out;
-    if (output) candidates.resize(1);
     for (size_t r = s + 1; r < stages.size(); ++r) {
       const Stage &reader = stages[r];
       for (const Expr *load : loads_of(reader, stage.tensor->name)) {
@@ -227,10 +224,8 @@ std::string choose_tiled(std::vector<Stage> &stages, const std::string &size) {
         });
       }
     }
-    if (output && candidates.empty()) return stage.tensor->name;
     stage.tiled = candidates.empty() ? -1 : static_cast<int>(candidates.front());
   }
-  return "";
 }
 
 void choose_order(Stage &stage) {
@@ -468,17 +463,14 @@ LoopPlan plan_loops(const KernelSpec &spec, const Sizes &fixed, const schedules:
     plan.parallel = wanted;
     plan.stages = make_stages(spec, inlined);
     drop_unread(plan.stages);
-    std::string impossible;
-    if (wanted >= 0) impossible = choose_tiled(plan.stages, spec.sizes[static_cast<size_t>(wanted)]);
-    if (impossible.empty()) {
-      std::vector<size_t> all;
-      for (size_t s = 0; s < plan.stages.size(); ++s) {
-        choose_order(plan.stages[s]);
-        all.push_back(s);
-      }
-      plan.nest = build_nest(plan.stages, all, 0);
-      impossible = choose_buffers(spec, fixed, plan);
+    if (wanted >= 0) choose_tiled(plan.stages, spec.sizes[static_cast<size_t>(wanted)]);
+    std::vector<size_t> all;
+    for (size_t s = 0; s < plan.stages.size(); ++s) {
+      choose_order(plan.stages[s]);
+      all.push_back(s);
     }
+    plan.nest = build_nest(plan.stages, all, 0);
+    const std::string impossible = choose_buffers(spec, fixed, plan);
     if (impossible.empty()) return plan;
     if (!inlined.insert(impossible).second)
       throw Error(fmt::format("kernel {}: {} can neither be kept nor recomputed", spec.name, impossible));
