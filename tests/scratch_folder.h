@@ -23,7 +23,10 @@ class ScratchFolder {
 
   const std::string &root() const { return root_; }
   std::string path(const std::string &name) const { return root_ + "/" + name; }
+  // A new file each time: truncating an old one makes some file systems wait for the disk.
   void write(const std::string &name, std::string_view bytes) const {
+    std::error_code ignored;
+    std::filesystem::remove(path(name), ignored);
     std::ofstream(path(name), std::ios::binary) << bytes;
   }
 

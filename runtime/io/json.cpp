@@ -117,11 +117,10 @@ Json::Iterator Json::begin() const {
 Json::Iterator Json::end() const { return {*this, node_}; }
 
 Json::Iterator &Json::Iterator::operator++() {
-  const auto &nodes = container_->document_->nodes_;
+  const auto &nodes = document_->nodes_;
   const uint32_t next = nodes[node_].next;
-  const bool object = container_->is(Type::Object);
-  // `node_` of the container itself stands for the end.
-  node_ = next == nodes[container_->node_].next ? container_->node_ : next + object;
+  const bool object = nodes[container_].type == static_cast<uint32_t>(Type::Object);
+  node_ = next == nodes[container_].next ? container_ : next + object;
   return *this;
 }
 

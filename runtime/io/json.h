@@ -44,14 +44,15 @@ class Json {
   // Iteration over items (arrays) or members (objects, in file order).
   class Iterator {
    public:
-    Iterator(const Json &container, uint32_t node) : container_(&container), node_(node) {}
-    Json operator*() const { return {container_->document_, node_}; }
+    Iterator(const Json &container, uint32_t node)
+        : document_(container.document_), container_(container.node_), node_(node) {}
+    Json operator*() const { return {document_, node_}; }
     Iterator &operator++();
     bool operator!=(const Iterator &other) const { return node_ != other.node_; }
 
    private:
-    const Json *container_;
-    uint32_t node_;
+    const class JsonDocument *document_;
+    uint32_t container_, node_;  // node_ == container_: the end
   };
   Iterator begin() const;
   Iterator end() const;
