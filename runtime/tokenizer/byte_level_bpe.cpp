@@ -108,7 +108,8 @@ void ByteLevelBpe::read_merges(const Json &merges) {
       left = both.substr(0, space);
       right = both.substr(space + 1);
     }
-    merges_.add(token(entry, left), token(entry, right), token(entry, left + right));
+    const int32_t left_id = token(entry, left), right_id = token(entry, right);
+    merges_.add(left_id, right_id, token(entry, left + right));
   }
 }
 
