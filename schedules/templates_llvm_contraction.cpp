@@ -51,6 +51,9 @@ int64_t size_or(const Sizes &sizes, const std::string &name, int64_t fallback) {
 
 constexpr Interval kActivation{-128, 127};
 
+// Up to here decoding weights again for every four tokens beats unpacking them to memory.
+constexpr int64_t kFewTokens = 16;
+
 bool applies(const KernelSpec &spec, const Target &target) {
   return target.llvm_triple.starts_with("x86_64") && facts(spec).planned;
 }
@@ -90,9 +93,11 @@ std::optional<std::string> gemv_illegal(const KernelSpec &spec, const Sizes &siz
   const int64_t rows = s.get("rows", 4), tokens = s.get("tokens", 1), chunk = s.get("chunk", 16);
   const bool scaled = s.get("scaled", 0) != 0;
   const int64_t interleaved = interleaved_units(s.layout);
-  if (rows % interleaved != 0)
-    return fmt::format("rows={} is not a multiple of the {} units that layout {} interleaves", rows, interleaved,
-                       s.layout);
+  if (rows % interleaved != 0 && interleaved % rows != 0)
+    return fmt::format("rows={} neither divides nor is a multiple of the {} units that layout {} interleaves", rows,
+                       interleaved, s.layout);
+  if (tokens == 1 && rows < interleaved && interleaved <= 4)
+    return fmt::format("rows={} reads only a part of what layout {} keeps together", rows, s.layout);
   // A lane of pair products takes two products a field; scaled schedules have two accumulators of two fields each.
   const auto overflow = scaled ? compiler::accumulator_overflow(Interval{0, 8}, kActivation, 4 * chunk, 16)
                                : compiler::accumulator_overflow(Interval{0, 2}, kActivation, 8 * chunk, 16);
@@ -140,16 +145,19 @@ double gemv_prior(const KernelSpec &spec, const Sizes &sizes, const Schedule &s,
 }
 
 Schedule gemv(const std::string &layout, int64_t tokens) {
-  const int64_t rows = std::max<int64_t>(interleaved_units(layout), tokens == 1 ? 4 : tokens == 2 ? 4 : 2);
+  // Measured: few tokens gain from fewer shifts, more tokens from more accumulators; a step of two tokens over half of
+  // what a layout keeps together loses more than the shifts.
+  const bool whole_tiles = tokens == 2 && is_quads(layout) && interleaved_units(layout) > 2;
+  const bool scaled = tokens == 1 || (tokens == 2 && !whole_tiles);
   return {"llvm",
           "gemv",
-          {{"rows", rows},
+          {{"rows", tokens == 1 || whole_tiles ? 4 : 2},
            {"tokens", tokens},
-           {"chunk", 16},
+           {"chunk", scaled ? 8 : 16},
            {"unroll", 1},
            {"prefetch", 4096},
-           {"hint", 1},
-           {"scaled", 0}},
+           {"hint", tokens == 1 ? 0 : 1},
+           {"scaled", scaled ? 1 : 0}},
           layout};
 }
 
@@ -159,9 +167,8 @@ std::vector<Default> gemv_defaults(const KernelSpec &spec, const Target &target)
   for (const std::string &layout : all_layouts(spec, target)) {
     all.push_back({gemv(layout, 1), 1, one_token ? INT64_MAX : 1});
     if (one_token) continue;
-    const int64_t widest = std::min<int64_t>(4, 8 / interleaved_units(layout));
-    all.push_back({gemv(layout, std::min<int64_t>(2, widest)), 2, 2});
-    all.push_back({gemv(layout, widest), 3, 8});
+    all.push_back({gemv(layout, 2), 2, 2});
+    all.push_back({gemv(layout, 4), 3, kFewTokens});
   }
   return all;
 }
@@ -217,9 +224,14 @@ std::vector<Default> gemm_defaults(const KernelSpec &spec, const Target &target)
   for (const std::string &layout : all_layouts(spec, target)) {
     Schedule schedule{"llvm",
                       "gemm",
-                      {{"nr", 4}, {"mt", 2}, {"nb", 32}, {"mb", kernel.grouped ? 32 : 128}, {"kb", 512}, {"unroll", 2}},
+                      {{"nr", 2},
+                       {"mt", 4},
+                       {"nb", 32},
+                       {"mb", kernel.grouped ? 32 : 128},
+                       {"kb", kernel.grouped ? 512 : 256},
+                       {"unroll", 2}},
                       layout};
-    all.push_back({schedule, 9, INT64_MAX});
+    all.push_back({schedule, kFewTokens + 1, INT64_MAX});
   }
   return all;
 }

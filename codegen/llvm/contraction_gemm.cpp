@@ -235,8 +235,11 @@ class Gemm {
     return b_.CreateGEP(b_.getInt8Ty(), weights.data, offset);
   }
 
-  Value *load_unit(Value *units, Value *unit) {
+  // Loads a unit and fetches the one that the next chunk has in its place: cold weights arrive while tiles compute.
+  Value *load_unit(Value *units, Value *unit, Value *chunk_units) {
     Value *offset = b_.CreateMul(unit, kb_.i64(walk_.interleave * 32), "", false, true);
+    Value *ahead = b_.CreateMul(chunk_units, kb_.i64(walk_.interleave * 32), "", false, true);
+    kb_.prefetch(b_.CreateGEP(b_.getInt8Ty(), units, b_.CreateAdd(offset, ahead)));
     return b_.CreateAlignedLoad(isa_.bytes(), b_.CreateGEP(b_.getInt8Ty(), units, offset), llvm::Align(1));
   }
 
@@ -250,7 +253,7 @@ class Gemm {
     kb_.loop(kb_.i64(0), kb_.i64(block_rows_ / kRows), 1, [&](Value *vector) {
       Value *units = row_units(weights, b_.CreateAdd(n0, b_.CreateMul(vector, kb_.i64(kRows))));
       kb_.loop(first, last, 1, [&](Value *unit) {
-        Value *codes = load_unit(units, unit);
+        Value *codes = load_unit(units, unit, b_.CreateSub(last, first));
         Value *quad = b_.CreateMul(b_.CreateSub(unit, first), kb_.i64(4));
         for (int field = 0; field < 4; ++field)
           store_codes(isa_.field(codes, 2 * field), vector, b_.CreateAdd(quad, kb_.i64(field)), tile_quads);
@@ -268,7 +271,8 @@ class Gemm {
             row_units(weights, b_.CreateAdd(b_.CreateAdd(n0, b_.CreateMul(vector, kb_.i64(kRows))), kb_.i64(row))));
       kb_.loop(first, last, 1, [&](Value *unit) {
         Values rows;
-        for (Value *own : units) rows.push_back(b_.CreateBitCast(load_unit(own, unit), isa_.words()));
+        for (Value *own : units)
+          rows.push_back(b_.CreateBitCast(load_unit(own, unit, b_.CreateSub(last, first)), isa_.words()));
         rows = transpose(rows);
         Value *quad = b_.CreateMul(b_.CreateSub(unit, first), kb_.i64(32));
         for (int64_t i = 0; i < 8; ++i) {

@@ -115,12 +115,17 @@ class Gemv {
     kb_.loop(n0, n1, step_rows, [&](Value *n) {
       step.units.clear();
       Value *tile = b_.CreateUDiv(n, kb_.i64(walk_.row_tile()));
+      // A step takes a part of a tile's units, or several tiles.
+      Value *first_unit = kb_.i64(0);
+      if (rows_ < walk_.interleave)
+        first_unit = b_.CreateUDiv(b_.CreateURem(n, kb_.i64(walk_.row_tile())), kb_.i64(walk_.rows_a_unit));
       for (int64_t r = 0; r < rows_; ++r) {
         // Tiles past the last one repeat it; their sums fall outside of the block's rows.
         Value *own = r / walk_.interleave == 0
                          ? tile
                          : kb_.minimum(b_.CreateAdd(tile, kb_.i64(r / walk_.interleave)), last_tile);
-        Value *offset = b_.CreateAdd(b_.CreateMul(own, tile_bytes), kb_.i64(r % walk_.interleave * 32));
+        Value *unit = b_.CreateAdd(first_unit, kb_.i64(r % walk_.interleave));
+        Value *offset = b_.CreateAdd(b_.CreateMul(own, tile_bytes), b_.CreateMul(unit, kb_.i64(32)));
         step.units.push_back(b_.CreateGEP(b_.getInt8Ty(), kb_.data(c.weights), offset));
       }
       Value *row = b_.CreateSub(n, n0);

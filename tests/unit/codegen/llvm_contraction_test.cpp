@@ -268,6 +268,14 @@ TEST_CASE("every layout: one token, many tokens, dynamic sizes, both targets") {
   }
 }
 
+TEST_CASE("a step may take a part of what a layout keeps together") {
+  const KernelSpec &dense = compiler::builtin_kernel("w2a8_matmul");
+  for (const char *layout : {"i2q32", "i2q16", "i2r4", "i2r8"}) {
+    check(dense, gemv(layout, 1, 4), kAvx2, dense_shapes(), {Fill::Random});
+    check(dense, gemv(layout, 2, 4), kAvx2, dense_shapes(), {Fill::Random});
+  }
+}
+
 TEST_CASE("sizes fixed at compile time") {
   const KernelSpec &dense = compiler::builtin_kernel("w2a8_matmul");
   const KernelSpec &grouped = compiler::builtin_kernel("w2a8_group_matmul");

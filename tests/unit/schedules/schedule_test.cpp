@@ -1,0 +1,105 @@
+// Schedules as text, targets, and weight layouts.
+#include "schedules/schedule.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <random>
+
+#include "compiler/error.h"
+#include "runtime/abi/kernel_abi.h"
+#include "schedules/layout.h"
+#include "schedules/target.h"
+
+using namespace bittern;
+using schedules::Layout;
+using schedules::parse_schedule;
+using schedules::print_schedule;
+using schedules::Schedule;
+
+TEST_CASE("printing and parsing a schedule are inverse") {
+  const Schedule schedule{"llvm", "gemv", {{"rows", 4}, {"prefetch", 2048}, {"offset", -3}}, "i2r4"};
+  CHECK(print_schedule(schedule) == "llvm.gemv{layout=i2r4,offset=-3,prefetch=2048,rows=4}");
+  CHECK(parse_schedule(print_schedule(schedule)) == schedule);
+  const Schedule plain{"llvm", "loops", {}, ""};
+  CHECK(print_schedule(plain) == "llvm.loops{}");
+  CHECK(parse_schedule("llvm.loops{}") == plain);
+  CHECK(schedule.get("rows", 1) == 4);
+  CHECK(schedule.get("absent", 7) == 7);
+}
+
+TEST_CASE("bad schedule text is refused with the column") {
+  const struct {
+    const char *text, *message;
+  } rows[] = {
+      {"", "schedule \"\", column 1: expected a backend's name"},
+      {"llvm", "schedule \"llvm\", column 5: expected '.'"},
+      {"llvm.gemv", "schedule \"llvm.gemv\", column 10: expected '{'"},
+      {"llvm.gemv{rows}", "schedule \"llvm.gemv{rows}\", column 15: expected '='"},
+      {"llvm.gemv{rows=x}", "schedule \"llvm.gemv{rows=x}\", column 16: expected a 64-bit integer"},
+      {"llvm.gemv{rows=99999999999999999999}",
+       "schedule \"llvm.gemv{rows=99999999999999999999}\", column 16: expected a 64-bit integer"},
+      {"llvm.gemv{a=1,a=2}", "schedule \"llvm.gemv{a=1,a=2}\", column 18: parameter a is given twice"},
+      {"llvm.gemv{a=1,layout=i2r4}", "schedule \"llvm.gemv{a=1,layout=i2r4}\", column 22: layout comes first"},
+      {"llvm.gemv{a=1}x", "schedule \"llvm.gemv{a=1}x\", column 15: text after the closing brace"},
+      {"llvm.gemv{a=1", "schedule \"llvm.gemv{a=1\", column 14: expected ','"},
+  };
+  for (const auto &row : rows) CHECK_THROWS_WITH_AS(parse_schedule(row.text), row.message, Error);
+}
+
+TEST_CASE("targets are found by name, and the host's is one that it can run") {
+  CHECK(schedules::find_target("x86-64").isa_needs == BT_ISA_BASELINE);
+  CHECK((schedules::find_target("x86-64-avx2").isa_needs & BT_ISA_AVX2) != 0);
+  CHECK_THROWS_WITH_AS(schedules::find_target("vax"), "unknown target \"vax\"; known: x86-64, x86-64-avx2", Error);
+  const schedules::Target &host = schedules::host_target();
+  CHECK(&schedules::find_target(host.name) == &host);
+  CHECK((host.isa_needs & (BT_ISA_AVX512 | BT_ISA_AVX512VNNI)) == 0);
+}
+
+TEST_CASE("unpacking gives back what was packed, for odd shapes, whole and in parts") {
+  std::mt19937 random(3);
+  for (const Layout &layout : schedules::layouts()) {
+    for (const auto &[n, k] : {std::pair<int64_t, int64_t>{1, 1}, {3, 127}, {8, 128}, {17, 129}, {33, 260}, {70, 16}}) {
+      CAPTURE(layout.name);
+      CAPTURE(n);
+      CAPTURE(k);
+      const int64_t stride = k + 5;
+      std::vector<int8_t> trits(static_cast<size_t>(n * stride));
+      for (int8_t &trit : trits) trit = static_cast<int8_t>(static_cast<int>(random() % 3) - 1);
+      const size_t bytes = static_cast<size_t>(layout.packed_bytes(n, k));
+      std::vector<uint8_t> whole(bytes, 0xFF), parts(bytes, 0xFF);
+      layout.pack(trits.data(), stride, 0, n, n, k, whole.data());
+      for (int64_t row = 0; row < n; row += layout.row_tile)
+        layout.pack(trits.data() + row * stride, stride, row, std::min(layout.row_tile, n - row), n, k, parts.data());
+      CHECK(whole == parts);
+      // Every field is a code 0, 1 or 2, padding included.
+      CHECK(std::all_of(whole.begin(), whole.end(), [](uint8_t byte) {
+        for (int shift = 0; shift < 8; shift += 2)
+          if ((byte >> shift & 3) == 3) return false;
+        return true;
+      }));
+      std::vector<int8_t> back(trits.size(), 9);
+      layout.unpack(whole.data(), 0, n, n, k, back.data(), stride);
+      for (int64_t row = 0; row < n; ++row)
+        CHECK(std::equal(trits.begin() + row * stride, trits.begin() + row * stride + k, back.begin() + row * stride));
+    }
+  }
+}
+
+TEST_CASE("where the layouts put a trit") {
+  // i2r2: unit of 128 k of a row, rows alternate; k = 32 q + j is field q of byte j.
+  std::vector<int8_t> trits(2 * 128, -1);
+  trits[1 * 128 + 70] = 1;
+  std::vector<uint8_t> packed(64);
+  schedules::find_layout("i2r2").pack(trits.data(), 128, 0, 2, 2, 128, packed.data());
+  CHECK(packed[32 + 6] == 2 << 4);
+  CHECK(std::count(packed.begin(), packed.end(), 0) == 63);
+  // i2q16: unit of 16 k of 8 rows; row i, k = 4 q + b is field q of byte 4 i + b.
+  trits.assign(16 * 16, -1);
+  trits[11 * 16 + 13] = 1;
+  schedules::find_layout("i2q16").pack(trits.data(), 16, 0, 16, 16, 16, packed.data());
+  CHECK(packed[32 + 4 * 3 + 1] == 2 << 6);
+  CHECK(std::count(packed.begin(), packed.end(), 0) == 63);
+  CHECK_THROWS_WITH_AS(schedules::find_layout("i3"),
+                       "unknown weight layout \"i3\"; known: i2r1, i2r2, i2r4, i2r8, i2q8, i2q16, i2q32", Error);
+}
