@@ -140,7 +140,10 @@ double gemv_prior(const KernelSpec &spec, const Sizes &sizes, const Schedule &s,
   double cost = std::max(operations, work.read_cycles) + 0.2 * std::min(operations, work.read_cycles);
   if (s.get("prefetch", 0) == 0) cost += 0.10 * work.read_cycles;
   if (s.get("prefetch", 0) == 1024 || s.get("prefetch", 0) == 8192) cost += 0.02 * work.read_cycles;
-  if (s.get("hint", 1) == 0) cost += 0.02 * work.read_cycles;
+  // Several streams of weights at a time confuse the processor's own prefetchers.
+  const double streams = std::max(1.0, rows / static_cast<double>(interleaved_units(s.layout)));
+  cost += 0.1 * (streams - 1) * work.read_cycles;
+  if (s.get("unroll", 1) > 1) cost += 0.03 * operations;  // spills
   return cost / work.roof;
 }
 
@@ -208,7 +211,7 @@ double gemm_prior(const KernelSpec &spec, const Sizes &sizes, const Schedule &s,
   const auto nr = static_cast<double>(s.get("nr", 4)), mt = static_cast<double>(s.get("mt", 2));
   const auto mb = static_cast<double>(s.get("mb", 128)), kb = static_cast<double>(s.get("kb", 512));
   const auto nb = static_cast<double>(s.get("nb", 32));
-  const double unpack = std::ceil(work.m / mb) * work.units * (is_quads(s.layout) ? 12 : 16);
+  const double unpack = std::ceil(work.m / mb) * work.units * (is_quads(s.layout) ? 30 : 36);
   const double tokens = std::ceil(work.m / mt) * mt;
   double tile = 8 + 0.5 / 16 + 12 * 8 / kb;                // products, widening, sums through memory
   tile += 4 * std::max(0.0, (nr + mt) / (nr * mt) - 0.7);  // loads that products cannot hide
