@@ -146,6 +146,11 @@ double roof_percent(int64_t m, double gb_s, double gop_s, double roof_gb_s, doub
 
 KernelFigures bench_kernel(ThreadPool &pool, const KernelSet &kernels, Roof &roof, Shape shape, int64_t m,
                            double seconds) {
+  constexpr int64_t kMostWeights = int64_t{1} << 32;  // 1 GiB a copy
+  if (shape.n > kMostWeights / shape.k) {
+    throw Error(fmt::format("{} has more than {} weights, which is more than is measured here", print_shape(shape),
+                            kMostWeights));
+  }
   Problem problem(pool, kernels, shape, m);
   problem.check();
 

@@ -27,7 +27,8 @@ struct KernelFigures {
 // between the two.
 double roof_percent(int64_t m, double gb_s, double gop_s, double roof_gb_s, double roof_gop_s);
 
-// Times one shape and batch for about `seconds`. Throws Error when the kernel's result is wrong: no figure then.
+// Times one shape and batch for about `seconds`. Throws Error when the kernel's result is wrong (no figure then) and
+// for matrices of more than 2^32 weights.
 KernelFigures bench_kernel(ThreadPool &pool, const KernelSet &kernels, Roof &roof, Shape shape, int64_t m,
                            double seconds = 0.7);
 

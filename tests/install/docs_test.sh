@@ -40,6 +40,12 @@ while read -r program option; do
 done < <(grep -oE 'bitnet-(run|tune|bench) [^#|`]*' README.md |
   awk '{for (i = 2; i <= NF; i++) if ($i ~ /^--[a-z-]+$/) print $1, $i}' | sort -u)
 
+# The README's table of packages is what tools/install-deps installs.
+while read -r package; do
+  grep -qE "(^|[ |(,;])$package([ ,;|)]|$)" README.md || complain "README.md does not say why $package is installed"
+done < <(sed -n '/^packages=(/,/^halide_version/p' tools/install-deps | grep -v '^halide' | sed 's/^[a-z_]*=(//; s/)//' |
+  tr ' ' '\n' | grep .)
+
 quoted=$(sed -n '/^kernel w2a8_matmul/,/^}/p' README.md)
 text=$(sed -n '/^kernel w2a8_matmul/,/^}/p' compiler/kernels/w2a8_matmul.bk | sed -E 's/ *#.*//')
 [ "$quoted" = "$text" ] || complain "README.md quotes w2a8_matmul otherwise than compiler/kernels/w2a8_matmul.bk"
