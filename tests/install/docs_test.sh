@@ -42,7 +42,7 @@ done < <(grep -oE 'bitnet-(run|tune|bench) [^#|`]*' README.md |
 
 # The README's table of packages is what tools/install-deps installs.
 while read -r package; do
-  grep -qE "(^|[ |(,;])$package([ ,;|)]|$)" README.md || complain "README.md does not say why $package is installed"
+  grep -qE "(^|[ |(,;])${package//+/\\+}([ ,;|)]|$)" README.md || complain "README.md does not say why $package is installed"
 done < <(sed -n '/^packages=(/,/^halide_version/p' tools/install-deps | grep -v '^halide' | sed 's/^[a-z_]*=(//; s/)//' |
   tr ' ' '\n' | grep .)
 
