@@ -53,11 +53,15 @@ class LoopsEmitter {
     descriptor.tile_size_index = std::max(plan_.parallel, 0);
     descriptor.tile = plan_.parallel < 0 ? kEverything : parameter("tile", 0);
     if (descriptor.tile != 0) return;
-    // Along rows of memory a tile should fill cache lines; along anything else one step is enough.
-    descriptor.tile = 1;
+    // Where the tiled index is the innermost of every output a tile should fill cache lines; where it is not, one step
+    // is a row's work.
+    descriptor.tile = 256;
     for (const Stage &stage : plan_.stages) {
-      if (stage.tensor->role != Role::Out || stage.tiled + 1 != static_cast<int>(stage.vars.size())) continue;
-      descriptor.tile = std::max<int64_t>(descriptor.tile, outer_reductions(stage.value).empty() ? 256 : 64);
+      if (stage.tensor->role != Role::Out) continue;
+      const bool innermost = stage.tiled + 1 == static_cast<int>(stage.vars.size());
+      descriptor.tile = std::min<int64_t>(descriptor.tile, !innermost                              ? 1
+                                                           : outer_reductions(stage.value).empty() ? 256
+                                                                                                   : 64);
     }
   }
 

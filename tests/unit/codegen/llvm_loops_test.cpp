@@ -106,6 +106,25 @@ TEST_CASE("sizes that are fixed become constants and change nothing") {
   CHECK(test::run(spec, pack.kernel(), sizes, test::make_problem(spec, sizes, 7), true) == "");
 }
 
+TEST_CASE("tiles leave work for several threads, for one token and for many") {
+  struct Expected {
+    const char *kernel, *size;
+    int64_t tile;
+  };
+  for (const Expected &row : {Expected{"rmsnorm_quant", "M", 1},
+                              {"ffn_relu2", "F", 256},
+                              {"head_bf16", "N", 64},
+                              {"attention", "H", 1},
+                              {"rope", "H", 1},
+                              {"residual_add", "K", 256}}) {
+    const KernelSpec &spec = compiler::builtin_kernel(row.kernel);
+    const codegen::Descriptor descriptor = test::compile(spec, "llvm.loops{}", "x86-64").descriptor;
+    INFO(row.kernel);
+    CHECK(spec.sizes[static_cast<size_t>(descriptor.tile_size_index)] == row.size);
+    CHECK(descriptor.tile == row.tile);
+  }
+}
+
 TEST_CASE("kernels that exist only as text") {
   check(read_kernel("bias_clamp"), {{{"M", 3}, {"N", 9}, {"K", 131}}});
   check(read_kernel("gather_rows"), {{{"M", 3}, {"R", 5}, {"N", 9}, {"K", 131}}});
