@@ -62,7 +62,7 @@ using MatchData = std::unique_ptr<pcre2_match_data, Free<pcre2_match_data, pcre2
 using MatchContext = std::unique_ptr<pcre2_match_context, Free<pcre2_match_context, pcre2_match_context_free>>;
 
 // A hostile pattern may backtrack without end. Honest ones need a few steps for each byte of one match.
-constexpr uint32_t kStepsAtLeast = 10'000'000, kHeapKib = 256 << 10;
+constexpr uint32_t kStepsAtLeast = 100'000, kHeapKib = 256 << 10;
 
 }  // namespace
 
@@ -88,7 +88,7 @@ void Regex::for_each_match(std::string_view text, const std::function<void(size_
   const MatchData data(pcre2_match_data_create_from_pattern(code_->compiled, nullptr));
   const MatchContext context(pcre2_match_context_create(nullptr));
   if (!data || !context) throw std::bad_alloc();
-  const size_t steps = kStepsAtLeast + text.size() * 2;
+  const size_t steps = kStepsAtLeast + text.size() * 16;
   pcre2_set_match_limit(context.get(), static_cast<uint32_t>(std::min<size_t>(steps, UINT32_MAX)));
   pcre2_set_heap_limit(context.get(), kHeapKib);
   const PCRE2_SPTR subject = reinterpret_cast<PCRE2_SPTR>(text.data());
