@@ -1,4 +1,4 @@
-// See pool.h. A fork is one store to `epoch_`; a join waits for `pending_` to reach zero.
+// See pool.h. A fork opens the shares and stores `epoch_`; a join takes what nobody began and waits for the rest.
 #include "runtime/threads/pool.h"
 
 #include <linux/futex.h>
@@ -77,7 +77,7 @@ int checked(int threads) {
 
 }  // namespace
 
-ThreadPool::ThreadPool(int threads, bool pin) : threads_(checked(threads)) {
+ThreadPool::ThreadPool(int threads, bool pin) : threads_(checked(threads)), shares_(static_cast<size_t>(threads)) {
   workers_.reserve(static_cast<size_t>(threads_ - 1));
   try {
     for (int i = 1; i < threads_; ++i) workers_.emplace_back([this, i] { worker(i); });
@@ -95,16 +95,21 @@ ThreadPool::ThreadPool(int threads, bool pin) : threads_(checked(threads)) {
 ThreadPool::~ThreadPool() { stop(); }
 
 void ThreadPool::stop() {
-  stopping_ = true;
+  stopping_.store(true, std::memory_order_relaxed);
   epoch_.fetch_add(1);
   futex_wake_all(epoch_);
   for (std::thread &worker : workers_) worker.join();
   workers_.clear();
 }
 
-void ThreadPool::work(int thread) {
+bool ThreadPool::Share::take(uint32_t epoch) {
+  uint64_t open = uint64_t{epoch} * 2;
+  return claim.compare_exchange_strong(open, open + 1, std::memory_order_acq_rel, std::memory_order_relaxed);
+}
+
+void ThreadPool::work(int share, int thread) {
   try {
-    (*job_)(thread);
+    (*job_)(share, thread);
   } catch (...) {
     const std::lock_guard lock(error_mutex_);
     if (!error_) error_ = std::current_exception();
@@ -112,32 +117,43 @@ void ThreadPool::work(int thread) {
 }
 
 void ThreadPool::worker(int thread) {
-  for (uint32_t seen = 0;; ++seen) {
-    const auto moved = [&] { return epoch_.load(std::memory_order_acquire) != seen; };
-    if (!wait_awake(moved)) {
+  Share &share = shares_[static_cast<size_t>(thread)];
+  for (uint32_t seen = 0;;) {
+    if (!wait_awake([&] { return epoch_.load(std::memory_order_acquire) != seen; })) {
       sleepers_.fetch_add(1);
       while (epoch_.load() == seen) futex_wait(epoch_, seen);
       sleepers_.fetch_sub(1);
     }
-    if (stopping_) return;
-    work(thread);
-    if (pending_.fetch_sub(1) == 1 && caller_sleeps_.load() != 0) futex_wake_all(pending_);
+    if (stopping_.load(std::memory_order_relaxed)) return;
+    seen = epoch_.load(std::memory_order_acquire);
+    // A share that the caller took, or of an epoch that is over, is nobody's business any more.
+    if (!share.take(seen)) continue;
+    work(thread, thread);
+    share.done.store(seen);
+    if (caller_sleeps_.load() != 0) futex_wake_all(share.done);
   }
 }
 
-void ThreadPool::run(FunctionRef<void(int)> fn) {
-  job_ = &fn;
-  if (threads_ > 1) {
-    pending_.store(static_cast<uint32_t>(threads_ - 1), std::memory_order_relaxed);
-    // Sequentially consistent with the sleeper's increment and its second look at epoch_: one of the two sees the
-    // other.
-    epoch_.fetch_add(1);
-    if (sleepers_.load() != 0) futex_wake_all(epoch_);
+void ThreadPool::fork_join(const Job &job, bool take_late_shares) {
+  job_ = &job;
+  const uint32_t epoch = epoch_.load(std::memory_order_relaxed) + 1;
+  for (int t = 1; t < threads_; ++t)
+    shares_[static_cast<size_t>(t)].claim.store(uint64_t{epoch} * 2, std::memory_order_relaxed);
+  // Sequentially consistent with the sleeper's increment and its second look at epoch_: one of the two sees the other.
+  epoch_.store(epoch);
+  if (sleepers_.load() != 0) futex_wake_all(epoch_);
+  work(0, 0);
+  for (int t = 1; take_late_shares && t < threads_; ++t) {
+    Share &share = shares_[static_cast<size_t>(t)];
+    if (!share.take(epoch)) continue;
+    work(t, 0);
+    share.done.store(epoch, std::memory_order_relaxed);
   }
-  work(0);
-  if (threads_ > 1 && !wait_awake([&] { return pending_.load(std::memory_order_acquire) == 0; })) {
+  for (int t = 1; t < threads_; ++t) {
+    std::atomic<uint32_t> &done = shares_[static_cast<size_t>(t)].done;
+    if (wait_awake([&] { return done.load(std::memory_order_acquire) == epoch; })) continue;
     caller_sleeps_.store(1);
-    for (uint32_t left; (left = pending_.load()) != 0;) futex_wait(pending_, left);
+    for (uint32_t last; (last = done.load()) != epoch;) futex_wait(done, last);
     caller_sleeps_.store(0);
   }
   if (error_) {
@@ -147,12 +163,18 @@ void ThreadPool::run(FunctionRef<void(int)> fn) {
   }
 }
 
+void ThreadPool::run(FunctionRef<void(int)> fn) {
+  fork_join([&](int share, int) { fn(share); }, false);
+}
+
 void ThreadPool::ranges(int64_t tasks, FunctionRef<void(int64_t, int64_t, int)> fn) {
   if (tasks <= 0) return;
-  run([&](int thread) {
-    const int64_t begin = tasks * thread / threads_, end = tasks * (thread + 1) / threads_;
-    if (begin < end) fn(begin, end, thread);
-  });
+  fork_join(
+      [&](int share, int thread) {
+        const int64_t begin = tasks * share / threads_, end = tasks * (share + 1) / threads_;
+        if (begin < end) fn(begin, end, thread);
+      },
+      true);
 }
 
 void ThreadPool::parallel(int64_t tasks, FunctionRef<void(int64_t, int)> fn) {

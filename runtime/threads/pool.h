@@ -1,7 +1,8 @@
 // The thread pool of the runtime and of the tuner: fork and join by spinning, because a condition variable's wake-up
-// costs as much as a whole matrix-vector product. The calling thread is thread 0 and works too. Waiting goes from a
-// bounded spin to yielding (so that more threads than cores still move) to sleeping (so that an idle program burns
-// nothing).
+// costs as much as a whole matrix-vector product. The calling thread is thread 0 and works too; when it is done before
+// another thread has begun (asleep, or its core taken by a neighbour), it does that thread's share as well. Waiting
+// goes from a bounded spin to yielding to sleeping, so that more threads than cores still move and an idle program
+// burns nothing.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -47,26 +48,35 @@ class ThreadPool {
   // Not to be called from inside fn, nor from two threads at once.
   void run(FunctionRef<void(int thread)> fn);
 
-  // Thread t takes the contiguous range [tasks * t / threads, tasks * (t + 1) / threads): the same tasks go to the
-  // same thread every time. fn(begin, end, thread) is called once for each range that is not empty.
+  // Cuts the tasks into one contiguous share a thread, [tasks * t / threads, tasks * (t + 1) / threads), and calls
+  // fn(begin, end, thread) once for each share that is not empty. `thread` is who runs it, thread t unless it was late.
   void ranges(int64_t tasks, FunctionRef<void(int64_t begin, int64_t end, int thread)> fn);
 
   // As `ranges`, but fn(index, thread) for each task.
   void parallel(int64_t tasks, FunctionRef<void(int64_t index, int thread)> fn);
 
  private:
+  using Job = FunctionRef<void(int share, int thread)>;
+  // One share of the job of an epoch: open, then taken by one thread, then done.
+  struct alignas(64) Share {
+    std::atomic<uint64_t> claim{0};  // 2 * epoch when open, 2 * epoch + 1 when taken
+    std::atomic<uint32_t> done{0};   // the last epoch whose share was finished
+    bool take(uint32_t epoch);
+  };
+
+  void fork_join(const Job &job, bool take_late_shares);
+  void work(int share, int thread);
   void worker(int thread);
-  void work(int thread);
   void stop();
 
   const int threads_;
-  // Written by the caller before `epoch_` moves on, read by workers after.
-  const FunctionRef<void(int)> *job_ = nullptr;
-  bool stopping_ = false;
+  // Written by the caller before `epoch_` moves on; read only by a thread that took a share of that epoch.
+  const Job *job_ = nullptr;
   std::exception_ptr error_;
   std::mutex error_mutex_;
+  std::vector<Share> shares_;
   alignas(64) std::atomic<uint32_t> epoch_{0};
-  alignas(64) std::atomic<uint32_t> pending_{0};
+  std::atomic<bool> stopping_{false};
   alignas(64) std::atomic<uint32_t> sleepers_{0};  // threads in a futex on epoch_
   std::atomic<uint32_t> caller_sleeps_{0};
   std::vector<std::thread> workers_;
