@@ -22,8 +22,6 @@ add_library(bittern_options INTERFACE)
 target_compile_options(bittern_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Werror -ffp-contract=off)
 # libstdc++ 12's own stable_sort uses a function that it deprecates; clang 19 reports that at our calls.
 target_compile_options(bittern_options INTERFACE $<$<CXX_COMPILER_ID:Clang>:-Wno-deprecated-declarations>)
-# g++ 12 warns about overlap inside std::string's operator+ at -O2 and above (GCC bug 105651), a false alarm.
-target_compile_options(bittern_options INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
 target_include_directories(bittern_options INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_definitions(bittern_options INTERFACE BITTERN_VERSION="${PROJECT_VERSION}")
 if(BITTERN_SANITIZE)
