@@ -64,8 +64,10 @@ std::vector<KernelUse> uses_of(const Plan &plan, const KernelSet &kernels) {
 
 std::vector<KernelUse> planned_kernels(const ModelSource &source, const EngineOptions &given) {
   const EngineOptions options = resolve(given, source.config());
-  const KernelSet kernels(options.kernels, options.threads, options.warn);
-  return uses_of(make_plan(source, options, kernels), kernels);
+  const auto kernels = std::make_shared<const KernelSet>(options.kernels, options.threads, options.warn);
+  std::vector<KernelUse> uses = uses_of(make_plan(source, options, *kernels), *kernels);
+  for (KernelUse &use : uses) use.owner = kernels;
+  return uses;
 }
 
 struct Engine::State {

@@ -46,6 +46,7 @@ struct KernelUse {
   int64_t m_min = 1, m_max = 1;
   const bt_kernel *kernel = nullptr;
   KernelOrigin origin = KernelOrigin::Scalar;
+  std::shared_ptr<const void> owner = {};  // keeps the pack that holds `kernel` loaded; null when the engine itself does
 };
 
 // The kernels an engine with these options would choose, without loading the weights. Not self-checked.
