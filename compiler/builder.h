@@ -84,7 +84,8 @@ class Access : public Ex {
  public:
   Access(Kernel &kernel, std::string tensor, std::vector<Ex> indices);
   void operator=(const Ex &value);
-  void operator=(const Access &value) { *this = static_cast<const Ex &>(value); }
+  // Defines, copies nothing.
+  void operator=(const Access &value) { *this = static_cast<const Ex &>(value); }  // NOLINT
   Access(const Access &) = default;
 
  private:

@@ -207,7 +207,7 @@ ExprPtr ExpressionParser::call(const Token &token) {
     fail(token, fmt::format("unknown function '{}' (functions are defined, or taken in with 'use', before they are "
                             "called)",
                             token.text));
-  const Function callee = *function;
+  const Function &callee = *function;
   std::vector<ExprPtr> args = arguments("(", ")");
   if (args.size() != callee.params.size())
     fail(token, fmt::format("'{}' wants {} argument(s), got {}", token.text, callee.params.size(), args.size()));
