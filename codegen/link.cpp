@@ -12,6 +12,7 @@
 #include <fstream>
 #include <iterator>
 #include <mutex>
+#include <utility>
 
 #include "codegen/backend.h"
 #include "codegen/llvm/object.h"

@@ -77,7 +77,7 @@ std::optional<std::string> illegal_block(const KernelSpec &, const Sizes &, cons
   return std::nullopt;
 }
 
-// Smaller is sooner: for one token a single row with a long prefetch, for many eight sums at a time.
+// Smaller is sooner: for one token a single row, for many eight sums at a time.
 double prior(const KernelSpec &spec, const Sizes &sizes, const Schedule &schedule, const Target &) {
   double cost = has_ternary(spec) ? 50 : 1;
   if (has_sum(spec)) {
@@ -85,7 +85,7 @@ double prior(const KernelSpec &spec, const Sizes &sizes, const Schedule &schedul
     const auto tokens = sizes.find("M");
     const bool stream = streams_rows(spec) && tokens != sizes.end() && tokens->second < 8;
     cost += stream ? 0.05 * static_cast<double>(schedule.get("rows", 4)) : 0.4 / together;
-    cost += stream && schedule.get("prefetch", 0) == 0 ? 0.1 : 0;
+    cost += 0.00001 * static_cast<double>(schedule.get("prefetch", 0));
   }
   cost += 0.02 * static_cast<double>(schedule.get("unroll", 1)) + (schedule.get("tile", 0) == 0 ? 0 : 0.2);
   const std::vector<int> dimensions = parallel_sizes(spec);
@@ -101,11 +101,11 @@ std::vector<Default> loops_defaults(const KernelSpec &spec, const Target &target
   const std::string layout = has_ternary(spec) ? "i2r4" : "";
   const bool many_tokens = std::find(spec.sizes.begin(), spec.sizes.end(), "M") != spec.sizes.end();
   if (!streams_rows(spec) || !many_tokens) return {{{"llvm", "loops", {}, layout}, 1, INT64_MAX}};
-  // One token: a single row at a time keeps memory access sequential, which is all that counts. More tokens: blocks
-  // that use every loaded row for several of them.
-  const std::map<std::string, int64_t> stream = {{"rows", 1}, {"prefetch", 4096}, {"unroll", 2}};
+  // One token: a single row at a time keeps memory access sequential, which is all that counts; the long prefetch costs
+  // nothing where the hardware keeps up by itself. More tokens: blocks that use every loaded row for several.
+  const std::map<std::string, int64_t> stream = {{"rows", 1}, {"prefetch", 8192}, {"unroll", 2}};
   const std::map<std::string, int64_t> few = {{"rows", 1}, {"tokens", 4}};
-  const std::map<std::string, int64_t> many = {{"rows", 4}, {"tokens", 2}};
+  const std::map<std::string, int64_t> many = {{"rows", 2}, {"tokens", 2}};
   return {{{"llvm", "loops", stream, layout}, 1, 1},
           {{"llvm", "loops", few, layout}, 2, 7},
           {{"llvm", "loops", many, layout}, 8, INT64_MAX}};

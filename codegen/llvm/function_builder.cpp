@@ -36,8 +36,8 @@ Value *FunctionBuilder::call(unsigned intrinsic, const std::vector<llvm::Type *>
   return b.CreateCall(llvm::Intrinsic::getDeclaration(&module, intrinsic, overloads), arguments);
 }
 
-void FunctionBuilder::prefetch(Value *pointer) {
-  call(llvm::Intrinsic::prefetch, {b.getPtrTy()}, {pointer, b.getInt32(0), b.getInt32(3), b.getInt32(1)});
+void FunctionBuilder::prefetch(Value *pointer, unsigned locality) {
+  call(llvm::Intrinsic::prefetch, {b.getPtrTy()}, {pointer, b.getInt32(0), b.getInt32(locality), b.getInt32(1)});
 }
 
 Value *FunctionBuilder::local_array(llvm::Type *element, uint64_t count) {

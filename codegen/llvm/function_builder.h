@@ -32,8 +32,8 @@ class FunctionBuilder {
   llvm::Value *minimum(llvm::Value *x, llvm::Value *y);     // of i64, signed
   llvm::Value *round_up(llvm::Value *x, int64_t multiple);  // of i64, not negative
   llvm::Value *call(unsigned intrinsic, const std::vector<llvm::Type *> &overloads, const Values &arguments);
-  // Fetches the cache line at `pointer` into all levels.
-  void prefetch(llvm::Value *pointer);
+  // Fetches the cache line at `pointer` into all levels, or into all but the smallest (locality 2).
+  void prefetch(llvm::Value *pointer, unsigned locality = 3);
   // A local array, allocated once at the function's entry, 64-byte aligned.
   llvm::Value *local_array(llvm::Type *element, uint64_t count);
 

@@ -25,6 +25,8 @@ using Values = KernelBuilder::Values;
 namespace {
 
 constexpr unsigned kPartials = 16;
+// A row is read once: fetched into the smallest cache it would only push out what is read again.
+constexpr unsigned kSecondLevel = 2;
 
 bool moves(const ExprPtr &e, const std::string &var) { return motion(e, var) != Motion::Fixed; }
 
@@ -171,7 +173,8 @@ void ReductionEmitter::prefetch_rows(const Expr &reduction, const std::vector<Bi
     if (count > 1) {
       Value *line = b_.CreateMul(position, builder_.i64(count * bytes));
       for (int64_t i = 0; i < count; ++i)
-        builder_.prefetch(b_.CreateGEP(b_.getInt8Ty(), next_block, b_.CreateAdd(line, builder_.i64(64 * i))));
+        builder_.prefetch(b_.CreateGEP(b_.getInt8Ty(), next_block, b_.CreateAdd(line, builder_.i64(64 * i))),
+                          kSecondLevel);
       continue;
     }
     Value *ahead = b_.CreateMul(b_.CreateAdd(position, builder_.i64(choices.prefetch / bytes)), builder_.i64(bytes));
@@ -180,7 +183,8 @@ void ReductionEmitter::prefetch_rows(const Expr &reduction, const std::vector<Bi
     Value *this_row = expressions_.address(row->name, row->args, here);
     Value *wrapped = b_.CreateGEP(b_.getInt8Ty(), next_block, b_.CreateSub(ahead, row_bytes));
     builder_.prefetch(
-        b_.CreateSelect(b_.CreateICmpSLT(ahead, row_bytes), b_.CreateGEP(b_.getInt8Ty(), this_row, ahead), wrapped));
+        b_.CreateSelect(b_.CreateICmpSLT(ahead, row_bytes), b_.CreateGEP(b_.getInt8Ty(), this_row, ahead), wrapped),
+        kSecondLevel);
   }
 }
 
