@@ -133,6 +133,7 @@ int run_tune(const TuneCommand &command, const std::atomic<bool> *cancel) {
   options.time_limit = command.time_limit;
   options.again = command.again;
   options.limits = command.limits;
+  options.worker = command.worker;
   options.build = program_build();
   options.cancel = cancel;
   const std::vector<KernelWork> works = make_works(command.work);
@@ -144,14 +145,13 @@ int run_tune(const TuneCommand &command, const std::atomic<bool> *cancel) {
     last = progress;
     line.show(progress);
   };
-  const WorkerCommand worker = options.worker;
   Tuner tuner(*records, folder, std::move(options));
   TuningResult result = tuner.run(works);
 
   WrittenPack pack;
   if (!result.interrupted && !result.outcomes.empty()) {
     try {
-      pack = write_pack(tuner.farm(), result.outcomes, runtime::pack_folder(), folder.path(), worker,
+      pack = write_pack(tuner.farm(), result.outcomes, runtime::pack_folder(), folder.path(), command.worker,
                         [&](const std::string &doing) {
                           last.fraction = 1;
                           last.where = "kernel pack";
@@ -208,10 +208,10 @@ int run_show(const std::string &db, bool as_json) {
   return 0;
 }
 
-int run_verify(const std::string &db, bool as_json, const std::atomic<bool> *cancel) {
+int run_verify(const std::string &db, bool as_json, const std::atomic<bool> *cancel, const WorkerCommand &worker) {
   const auto records = open_database(db);
   const RunFolder folder(runtime::cache_folder() + "/tuning");
-  Farm farm(WorkerCommand{}, runtime::machine_cores(), folder.path(), FarmLimits{}, cancel);
+  Farm farm(worker, runtime::machine_cores(), folder.path(), FarmLimits{}, cancel);
   size_t good = 0;
   json rows = json::array();
   for (const auto &[id, problem] : records->problems(this_machine(*records))) {

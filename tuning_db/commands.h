@@ -26,12 +26,13 @@ struct TuneCommand {
   std::string db;      // empty: tuning.sqlite in the cache folder
   std::string report;  // an HTML file, when set
   FarmLimits limits;
+  WorkerCommand worker;
 };
 
 // Each returns the program's exit status and prints to stdout; warnings and progress go to stderr.
 int run_tune(const TuneCommand &command, const std::atomic<bool> *cancel);
 int run_show(const std::string &db, bool json);
-int run_verify(const std::string &db, bool json, const std::atomic<bool> *cancel);
+int run_verify(const std::string &db, bool json, const std::atomic<bool> *cancel, const WorkerCommand &worker = {});
 
 inline constexpr int kInterrupted = 130;
 

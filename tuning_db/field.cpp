@@ -48,21 +48,31 @@ Field::Field(FieldTools tools, const KernelWork &work, int64_t m, const schedule
   points_ = schedules::enumerate(work.spec, sizes_, target);
   rows_.resize(problems_.size());
   timings_.resize(problems_.size());
-  std::vector<CandidateRecord> all;
-  for (const schedules::Point &point : points_) {
-    CandidateRecord record;
-    record.schedule = schedules::print_schedule(point.schedule);
-    record.prior = point.prior;
-    record.reason = point.illegal;
-    record.status = point.illegal.empty() ? Status::Untried : Status::Rejected;
-    all.push_back(std::move(record));
+  for (size_t t = 0; t < problems_.size(); ++t) load_rows(t);
+}
+
+void Field::load_rows(size_t thread) {
+  for (CandidateRecord &row : tools_.records.candidates(ids_[thread])) {
+    const auto key = std::make_pair(row.schedule, row.shipped_default);
+    rows_[thread][key] = std::move(row);
   }
+}
+
+void Field::register_rows(const std::vector<int64_t> &arms) {
   for (size_t t = 0; t < problems_.size(); ++t) {
-    tools_.records.add_candidates(ids_[t], all);
-    for (CandidateRecord &row : tools_.records.candidates(ids_[t])) {
-      const auto key = std::make_pair(row.schedule, row.shipped_default);
-      rows_[t].emplace(key, std::move(row));
+    std::vector<CandidateRecord> missing;
+    for (int64_t arm : arms) {
+      const Candidate &c = candidate(arm);
+      if (rows_[t].count({c.text, c.shipped_default})) continue;
+      CandidateRecord record;
+      record.schedule = c.text;
+      record.shipped_default = c.shipped_default;
+      record.prior = c.prior;
+      missing.push_back(std::move(record));
     }
+    if (missing.empty()) continue;
+    tools_.records.add_candidates(ids_[t], missing);
+    load_rows(t);
   }
 }
 
@@ -95,36 +105,28 @@ int64_t Field::add_default(const std::string &layout) {
   const schedules::Default *chosen = dispatched(all, problems_.front().m, layout);
   if (!chosen) return -1;
   default_ = insert(chosen->schedule, 0, true);
-  CandidateRecord record;
-  record.schedule = candidate(default_).text;
-  record.shipped_default = true;
-  for (size_t t = 0; t < problems_.size(); ++t) {
-    tools_.records.add_candidates(ids_[t], {record});
-    for (const CandidateRecord &row : tools_.records.candidates(ids_[t]))
-      if (row.shipped_default) rows_[t][{row.schedule, true}] = row;
-  }
+  register_rows({default_});
   return default_;
 }
 
 std::vector<int64_t> Field::add(const std::vector<size_t> &points) {
   std::vector<int64_t> arms;
   for (size_t i : points) arms.push_back(insert(points_[i].schedule, points_[i].prior, false));
+  register_rows(arms);
   return arms;
 }
 
 std::vector<int64_t> Field::add_known(const std::set<std::string> &layouts) {
+  std::set<std::string> timed;
+  for (const auto &rows : rows_)
+    for (const auto &[key, row] : rows)
+      if (!row.shipped_default && row.status == Status::Timed && row.build == tools_.options.build)
+        timed.insert(row.schedule);
   std::vector<size_t> found;
-  for (size_t i = 0; i < points_.size(); ++i) {
+  for (size_t i = 0; i < points_.size() && !timed.empty(); ++i) {
     const schedules::Schedule &schedule = points_[i].schedule;
     if (!points_[i].illegal.empty() || (!layouts.empty() && !layouts.count(schedule.layout))) continue;
-    const auto key = std::make_pair(schedules::print_schedule(schedule), false);
-    for (const auto &rows : rows_) {
-      const auto row = rows.find(key);
-      if (row == rows.end() || row->second.status != Status::Timed || row->second.build != tools_.options.build)
-        continue;
-      found.push_back(i);
-      break;
-    }
+    if (timed.erase(schedules::print_schedule(schedule)) != 0) found.push_back(i);
   }
   return add(found);
 }

@@ -71,6 +71,8 @@ class Field {
 
  private:
   int64_t insert(const schedules::Schedule &schedule, double prior, bool shipped_default);
+  void load_rows(size_t thread);
+  void register_rows(const std::vector<int64_t> &arms);
   std::string object_key(const Candidate &candidate) const;
   void set_status(int64_t arm, Status status, const std::string &reason = "");
   bool measure_once(size_t thread, std::vector<int64_t> &arms, int rounds, bool roof);

@@ -4,8 +4,12 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
+#include <set>
 
+#include "compiler/parser.h"
 #include "runtime/machine/machine.h"
+#include "schedules/space.h"
 
 namespace bittern::tuning {
 namespace {
@@ -46,14 +50,17 @@ std::string table(const std::vector<std::vector<std::string>> &rows) {
 
 struct ShownProblem {
   Problem problem;
-  std::map<std::string, size_t> counts;             // by status
+  size_t space = 0, illegal = 0, untried = 0;
+  std::map<std::string, size_t> counts;             // of candidates, by status
   std::vector<std::pair<size_t, std::string>> why;  // rejections by reason, most frequent first
   std::vector<CandidateRecord> candidates;
+  std::vector<std::string> untried_schedules;  // best prior first
   std::optional<WinnerRecord> winner;
   std::string winning;
   size_t samples = 0;
 };
 
+// The database holds what was tried; what is illegal and what is untried comes from the space itself.
 std::vector<ShownProblem> shown(Records &records, int64_t machine) {
   std::vector<ShownProblem> result;
   for (auto &[id, problem] : records.problems(machine)) {
@@ -63,10 +70,24 @@ std::vector<ShownProblem> shown(Records &records, int64_t machine) {
     row.winner = records.winner(id);
     row.samples = records.samples(id).size();
     std::map<std::string, size_t> reasons;
+    std::set<std::string> tried;
     for (const CandidateRecord &c : row.candidates) {
       ++row.counts[status_name(c.status)];
       if (c.status == Status::Rejected) ++reasons[c.reason];
       if (row.winner && c.id == row.winner->candidate) row.winning = c.schedule;
+      if (!c.shipped_default && c.status != Status::Untried) tried.insert(c.schedule);
+    }
+    const compiler::KernelSpec spec = compiler::parse_kernel(row.problem.spec_text, "kernel");
+    for (const schedules::Point &point :
+         schedules::enumerate(spec, row.problem.sizes(), schedules::find_target(row.problem.target))) {
+      ++row.space;
+      if (!point.illegal.empty()) {
+        ++row.illegal;
+        ++reasons[point.illegal];
+      } else if (std::string text = schedules::print_schedule(point.schedule); !tried.count(text)) {
+        ++row.untried;
+        row.untried_schedules.push_back(std::move(text));
+      }
     }
     for (const auto &[reason, count] : reasons) row.why.emplace_back(count, reason);
     std::sort(row.why.rbegin(), row.why.rend());
@@ -136,9 +157,9 @@ std::string show_text(Records &records, int64_t machine) {
   for (const ShownProblem &p : shown(records, machine)) {
     text += fmt::format("{} {} M={} threads={} ({})\n", p.problem.spec_name, p.problem.shape(),
                         print_bucket({p.problem.m_min, p.problem.m_max}), p.problem.threads, p.problem.target);
-    text += fmt::format("  space {}: ", p.candidates.size());
-    for (const auto &[status, count] : p.counts) text += fmt::format("{} {}, ", count, status);
-    text += fmt::format("{} samples\n", p.samples);
+    text += fmt::format("  space of {} points: {} illegal, {} untried; candidates:", p.space, p.illegal, p.untried);
+    for (const auto &[status, count] : p.counts) text += fmt::format(" {} {},", count, status);
+    text += fmt::format(" {} samples\n", p.samples);
     for (size_t i = 0; i < p.why.size() && i < 12; ++i)
       text += fmt::format("  rejected {}: {}\n", p.why[i].first, p.why[i].second);
     if (p.why.size() > 12) text += fmt::format("  and {} more reasons (--json has all)\n", p.why.size() - 12);

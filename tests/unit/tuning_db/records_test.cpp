@@ -96,12 +96,14 @@ TEST_CASE("everything written comes back after reopening") {
     object.compile_ms = 12.5;
     const int64_t object_id = records.add_object("key", object);
     records.set_object(candidate, object_id);
-    const int64_t proof_id = records.add_proof(object_id, "{\"M\":8}", {0, "0123456789abcdef", "[\"random\"]", "ref", true, ""});
+    const int64_t proof_id =
+        records.add_proof(object_id, "{\"M\":8}", {0, "0123456789abcdef", "[\"random\"]", "ref", true, ""});
     records.set_proof(candidate, proof_id);
-    records.set_status(candidate, Status::Proved);
+    records.set_status(candidate, Status::Proved, "build");
     const int64_t run = records.new_run();
     CHECK(records.new_run() == run + 1);
-    records.add_samples(id, {{candidate, object_id, run, 0, 81.5}, {candidate, object_id, run, 1, 80.25}}, {{run, 0, "read_gb_s", 27.5}});
+    records.add_samples(id, {{candidate, object_id, run, 0, 81.5}, {candidate, object_id, run, 1, 80.25}},
+                        {{run, 0, "read_gb_s", 27.5}});
     records.set_winner({id, candidate, 80.5, 100, 1.24, 91, 27.5, 400, false, "quick", ""});
   }
   Records records(folder.file("t.sqlite"));

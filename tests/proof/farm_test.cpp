@@ -1,0 +1,196 @@
+// Candidates that crash, hang, exit or talk nonsense are rejected with the reason, and the next candidate is served.
+#include "tuning_db/farm.h"
+
+#include <dlfcn.h>
+#include <elf.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include "compiler/library.h"
+#include "compiler/parser.h"
+#include "runtime/abi/kernel_abi.h"
+#include "schedules/space.h"
+#include "tests/proof/worker_process.h"
+#include "tuning_db/run_folder.h"
+
+using namespace bittern;
+using namespace bittern::tuning;
+
+namespace {
+
+struct Folder {
+  std::filesystem::path path;
+  Folder() {
+    char name[] = "/tmp/bittern-farm-XXXXXX";
+    path = mkdtemp(name);
+  }
+  ~Folder() { std::filesystem::remove_all(path); }
+};
+
+constexpr auto kNoDeadline = Farm::Clock::time_point::max();
+
+struct Bench {
+  Folder base;
+  RunFolder folder{base.path};
+  FarmLimits limits{60, 60, 1000};
+  Farm farm{test_worker(), 1, folder.path(), limits, nullptr};
+  Problem problem = make_problem(compiler::builtin_kernel("w2a8_matmul"), {{"N", 33}, {"K", 130}}, 1, 1, "x86-64");
+
+  FarmJob job(const std::string &symbol) const {
+    FarmJob job;
+    job.problem = &problem;
+    job.compiled = problem.fixed;
+    job.symbol = symbol;
+    const auto points = schedules::enumerate(compiler::parse_kernel(problem.spec_text, "kernel"), problem.sizes(),
+                                             schedules::find_target(problem.target));
+    for (const schedules::Point &point : points)
+      if (point.illegal.empty()) {
+        job.schedule = schedules::print_schedule(point.schedule);
+        break;
+      }
+    return job;
+  }
+  void run(FarmJob &job) {
+    std::vector<FarmJob> jobs = {job};
+    farm.run(jobs, kNoDeadline, [](FarmJob &) {});
+    job = jobs.front();
+  }
+};
+
+// Overwrites the first instructions of the kernel in a shared object.
+void patch(const std::string &from, const std::string &to, const std::string &code) {
+  void *library = dlopen(from.c_str(), RTLD_NOW | RTLD_LOCAL);
+  REQUIRE(library != nullptr);
+  const auto *pack = static_cast<const bt_pack *>(dlsym(library, "bt_pack_table"));
+  REQUIRE(pack != nullptr);
+  auto *entry = reinterpret_cast<void *>(pack->kernels[0]->fn);
+  Dl_info info{};
+  REQUIRE(dladdr(entry, &info) != 0);
+  const auto address = static_cast<uint64_t>(static_cast<char *>(entry) - static_cast<char *>(info.dli_fbase));
+  dlclose(library);
+  std::ifstream in(from, std::ios::binary);
+  std::string bytes((std::istreambuf_iterator<char>(in)), {});
+  Elf64_Ehdr header;
+  std::memcpy(&header, bytes.data(), sizeof header);
+  for (int i = 0; i < header.e_phnum; ++i) {
+    Elf64_Phdr segment;
+    std::memcpy(&segment, bytes.data() + header.e_phoff + static_cast<size_t>(i) * sizeof segment, sizeof segment);
+    if (segment.p_type == PT_LOAD && address >= segment.p_vaddr && address < segment.p_vaddr + segment.p_filesz)
+      bytes.replace(address - segment.p_vaddr + segment.p_offset, code.size(), code);
+  }
+  std::ofstream(to, std::ios::binary) << bytes;
+}
+
+std::string bytes(std::initializer_list<int> values) {
+  std::string text;
+  for (int value : values) text += static_cast<char>(value);
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("a right candidate is compiled, linked and proved") {
+  Bench bench;
+  FarmJob job = bench.job("right");
+  bench.run(job);
+  CHECK_MESSAGE(job.rejected.empty(), job.rejected);
+  CHECK(job.done);
+  CHECK(job.proof.passed);
+  CHECK(job.proof.proof_id.size() == 16);
+  CHECK(std::filesystem::exists(job.library));
+  CHECK(job.object.sha256.size() == 64);
+}
+
+TEST_CASE("machine code that misbehaves is a rejected candidate, never a dead tuner") {
+  Bench bench;
+  FarmJob good = bench.job("good");
+  bench.run(good);
+  REQUIRE(good.rejected.empty());
+  struct Case {
+    const char *name, *reason;
+    std::string code;
+  };
+  const Case cases[] = {
+      {"crash", "memory fault", bytes({0x31, 0xc0, 0xc6, 0x00, 0x00})},  // xor eax,eax; mov byte [rax],0
+      {"illegal", "illegal instruction", bytes({0x0f, 0x0b})},           // ud2
+      {"hang", "hang", bytes({0xeb, 0xfe})},                             // jmp to itself
+      {"nothing", "the reference says", bytes({0xc3})},                  // ret
+      {"leaves", "exit with status 0",                                   // exit_group(0)
+       bytes({0xb8, 0xe7, 0, 0, 0, 0x31, 0xff, 0x0f, 0x05})},
+      {"garbage", "garbled answer",  // write(3, "x\n", 2); ret
+       bytes({0xb8, 1, 0, 0,    0, 0xbf, 3, 0, 0,    0,    0x48, 0x8d, 0x35, 8,
+              0,    0, 0, 0xba, 2, 0,    0, 0, 0x0f, 0x05, 0xc3, 'x',  '\n'})}};
+  for (const Case &bad : cases) {
+    CAPTURE(bad.name);
+    FarmJob job = bench.job(bad.name);
+    job.object = good.object;  // compiled already: what is linked is the patched library lying there
+    patch(good.library, bench.folder.path() + "/" + bad.name + ".so", bad.code);
+    bench.run(job);
+    CAPTURE(job.rejected);
+    CHECK(job.done);
+    CHECK(job.rejected.find(bad.reason) != std::string::npos);
+    CHECK_FALSE(job.proof.passed);
+  }
+  FarmJob again = bench.job("again");
+  bench.run(again);
+  CHECK_MESSAGE(again.rejected.empty(), again.rejected);
+  CHECK(again.proof.proof_id == good.proof.proof_id);
+}
+
+TEST_CASE("a reason says what was running") {
+  Bench bench;
+  FarmJob good = bench.job("good");
+  bench.run(good);
+  FarmJob job = bench.job("bad");
+  job.object = good.object;
+  patch(good.library, bench.folder.path() + "/bad.so", bytes({0x0f, 0x0b}));
+  bench.run(job);
+  CHECK(job.rejected.find("input set 'random'") != std::string::npos);
+  CHECK(job.rejected.find("K=130") != std::string::npos);
+}
+
+TEST_CASE("a schedule that does not exist, and one that is illegal, are rejected with the compiler's words") {
+  Bench bench;
+  FarmJob job = bench.job("odd");
+  job.schedule = "llvm.nonsense{rows=4}";
+  bench.run(job);
+  CHECK(job.done);
+  CHECK_FALSE(job.rejected.empty());
+  FarmJob text = bench.job("text");
+  text.schedule = "not a schedule";
+  bench.run(text);
+  CHECK_FALSE(text.rejected.empty());
+}
+
+TEST_CASE("kernels of a text that nobody has seen are proved like any other") {
+  Bench bench;
+  const compiler::KernelSpec spec = compiler::parse_kernel(R"(kernel clamped(M, N, K) {
+  in W : ternary[N, K]
+  in b : f32[N]
+  in A : i8[M, K] pad 64
+  in inv : f32[M]
+  out Y : f32[M, N]
+  acc[m, n] = sum(k: K) i32(W[n, k]) * i32(A[m, k])
+  Y[m, n] = min(max(f32(acc[m, n]) * inv[m] + b[n], -6.0), 6.0)
+})",
+                                                           "clamped");
+  bench.problem = make_problem(spec, {{"N", 37}, {"K", 200}}, 3, 1, "x86-64");
+  FarmJob job = bench.job("clamped");
+  bench.run(job);
+  CHECK_MESSAGE(job.rejected.empty(), job.rejected);
+  CHECK(job.proof.passed);
+}
+
+TEST_CASE("a worker ends when its parent goes away") {
+  Worker worker(test_worker());
+  CHECK_THROWS_AS(worker.call({{"op", "no such thing"}}, 20), Error);
+  CHECK(worker.restarts() == 0);
+  CHECK_THROWS_AS(worker.call({{"op", "compile"}}, 20), Error);  // incomplete: an error, not a crash
+  CHECK(worker.restarts() == 0);
+  std::atomic<bool> cancel{true};
+  Worker cancelled(test_worker(), &cancel);
+  CHECK_THROWS_AS(cancelled.call({{"op", "compile"}}, 20), Interrupted);
+}

@@ -1,0 +1,121 @@
+// Twenty kills (SIGKILL) of a tuner at random moments: no committed sample is lost, the database stays sound, and the
+// next run goes on from there to the end.
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <random>
+#include <thread>
+
+#include "runtime/machine/machine.h"
+#include "tests/proof/worker_process.h"
+#include "tuning_db/commands.h"
+
+extern char **environ;
+
+using namespace bittern;
+using namespace bittern::tuning;
+
+namespace {
+
+struct Folder {
+  std::filesystem::path path;
+  Folder() {
+    char name[] = "/tmp/bittern-kill-XXXXXX";
+    path = mkdtemp(name);
+  }
+  ~Folder() { std::filesystem::remove_all(path); }
+};
+
+TuneCommand small_tune() {
+  TuneCommand tune;
+  tune.work.shapes = "96x256";
+  tune.work.batch = {1};
+  tune.threads = {1};
+  tune.patience = "quick";
+  tune.time_limit = 30;
+  tune.quiet = true;
+  tune.json = true;
+  tune.worker = test_worker();
+  return tune;
+}
+
+pid_t start_tuner(const std::string &cache) {
+  setenv("BITTERN_CACHE", cache.c_str(), 1);
+  const char *argv[] = {"test", "--test-case=tuner", "--no-skip", nullptr};
+  posix_spawn_file_actions_t files;
+  posix_spawn_file_actions_init(&files);
+  posix_spawn_file_actions_addopen(&files, 1, "/dev/null", 1, 0);
+  pid_t child = -1;
+  REQUIRE(posix_spawn(&child, "/proc/self/exe", &files, nullptr, const_cast<char **>(argv), environ) == 0);
+  posix_spawn_file_actions_destroy(&files);
+  return child;
+}
+
+std::vector<Sample> all_samples(const std::string &path) {
+  Records records(path);  // checks the file's integrity too
+  std::vector<Sample> samples;
+  Statement rows(records.database(), "SELECT candidate, object, run, round, us FROM samples ORDER BY id");
+  while (rows.step())
+    samples.push_back({rows.integer(0), rows.integer(1), rows.integer(2), rows.integer(3), rows.real(4)});
+  return samples;
+}
+
+bool starts_with(const std::vector<Sample> &all, const std::vector<Sample> &start) {
+  const auto same = [](const Sample &a, const Sample &b) {
+    return a.candidate == b.candidate && a.object == b.object && a.run == b.run && a.round == b.round && a.us == b.us;
+  };
+  return all.size() >= start.size() && std::equal(start.begin(), start.end(), all.begin(), same);
+}
+
+}  // namespace
+
+TEST_CASE("tuner" * doctest::skip()) { std::_Exit(run_tune(small_tune(), nullptr)); }
+
+TEST_CASE("twenty kills lose nothing that was committed, and the tuner goes on") {
+  Folder cache;
+  const std::string path = cache.path / "tuning.sqlite";
+  std::mt19937 random(20);
+  std::vector<Sample> before;
+  int with_samples = 0;
+  for (int kill_number = 0; kill_number < 20; ++kill_number) {
+    const pid_t child = start_tuner(cache.path);
+    // Where the run stands when it is killed: later each time at first, then anywhere.
+    const int wait = 100 + static_cast<int>(random() % static_cast<unsigned>(300 + 80 * kill_number));
+    std::this_thread::sleep_for(std::chrono::milliseconds(wait));
+    // What is committed now must be there afterwards.
+    std::vector<Sample> committed = before;
+    if (std::filesystem::exists(path)) committed = all_samples(path);
+    kill(child, SIGKILL);
+    waitpid(child, nullptr, 0);
+    const std::vector<Sample> after = std::filesystem::exists(path) ? all_samples(path) : std::vector<Sample>{};
+    CAPTURE(kill_number);
+    CHECK(starts_with(committed, before));
+    CHECK(starts_with(after, committed));
+    with_samples += after.size() > before.size();
+    before = after;
+  }
+  MESSAGE("samples after twenty kills: " << before.size() << ", runs that added some: " << with_samples);
+
+  const pid_t child = start_tuner(cache.path);
+  int status = 0;
+  waitpid(child, &status, 0);
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 0);
+  const std::vector<Sample> finished = all_samples(path);
+  CHECK(starts_with(finished, before));
+  CHECK(finished.size() > before.size());
+
+  // Run once more: there is nothing left to measure.
+  const pid_t again = start_tuner(cache.path);
+  waitpid(again, &status, 0);
+  CHECK(WEXITSTATUS(status) == 0);
+  CHECK(all_samples(path).size() == finished.size());
+  // What killed runs left lying about is gone.
+  size_t left = 0;
+  for (const auto &entry : std::filesystem::directory_iterator(cache.path / "tuning")) left += entry.is_directory();
+  CHECK(left == 0);
+}
