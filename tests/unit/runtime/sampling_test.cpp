@@ -115,7 +115,7 @@ TEST_CASE("top-p keeps the fewest that reach it, ties to the lower id, at least 
 }
 
 TEST_CASE("top-p over a large vocabulary equals sorting all of it") {
-  const auto logits = random_logits(20000, 3);
+  const auto logits = random_logits(3000, 3);
   for (const float top_p : {0.1f, 0.5f, 0.9f, 0.999f}) {
     std::vector<int32_t> order(logits.size());
     for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int32_t>(i);
@@ -133,9 +133,10 @@ TEST_CASE("top-p over a large vocabulary equals sorting all of it") {
     }
     Sampling how = sampling();
     how.top_p = top_p;
-    const auto ids = drawn(how, logits);
+    std::set<int32_t> ids;
+    for (const auto &[id, count] : draws(how, logits, 3000)) ids.insert(id);
     CHECK(std::includes(kept.begin(), kept.end(), ids.begin(), ids.end()));
-    CHECK(ids.size() > std::min<size_t>(kept.size(), 20000) / 20);
+    CHECK(ids.size() > kept.size() / 4);
   }
 }
 
