@@ -126,9 +126,12 @@ class Planner {
 
   void check_sum(const Contraction &c) {
     const auto is = [](const ExprPtr &e, const std::string &name) { return e->op == Op::Var && e->name == name; };
-    if (!is(c.row, plan_.n)) throw Unplannable{fmt::format("rows of {} are not taken in order", c.weights)};
-    if (c.rows->op != Op::Size || c.rows->name != spec_.sizes[static_cast<size_t>(plan_.n_size)])
-      throw Unplannable{fmt::format("{} has other rows than the output", c.weights)};
+    if (!rows_in_order(plan_, spec_, c)) {
+      for (const std::string &name : free_variables(c.row))
+        if (name != plan_.n)
+          throw Unplannable{fmt::format("the row of {} depends on {}, not on {} alone", c.weights, name, plan_.n)};
+      plan_.gathered = true;
+    }
     if (c.depth->op != Op::Size) throw Unplannable{fmt::format("the columns of {} are not a size", c.weights)};
     if (c.lead.size() > 1 || (c.lead.size() == 1 && !is(c.lead[0], plan_.m)))
       throw Unplannable{fmt::format("rows of {} are not taken in order", c.activations)};
@@ -139,6 +142,14 @@ class Planner {
     if (c.group->op != Op::Var) throw Unplannable{fmt::format("groups of {} are not taken in order", c.weights)};
     if (!required_multiple(spec_, c.extent, 64))
       throw Unplannable{fmt::format("groups of {} are not required to be multiples of 64", c.weights)};
+  }
+
+  static std::vector<std::string> free_variables(const ExprPtr &e) {
+    std::vector<std::string> names;
+    compiler::walk(e, [&](const ExprPtr &node) {
+      if (node->op == Op::Var) names.push_back(node->name);
+    });
+    return names;
   }
 
   // Nothing but contractions may read ternary tensors.
@@ -162,6 +173,11 @@ class Planner {
 };
 
 }  // namespace
+
+bool rows_in_order(const ContractionPlan &plan, const KernelSpec &spec, const Contraction &c) {
+  return c.row->op == Op::Var && c.row->name == plan.n && c.rows->op == Op::Size &&
+         c.rows->name == spec.sizes[static_cast<size_t>(plan.n_size)];
+}
 
 std::optional<ContractionPlan> plan_contractions(const KernelSpec &spec, std::string *why) {
   try {

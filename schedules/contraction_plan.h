@@ -18,16 +18,19 @@ struct PlannedOutput {
 
 struct ContractionPlan {
   // Distinct sums; outputs refer to them by address (PlannedOutput::value contains Contraction::sum). Their row is
-  // the variable `n`, their lead is empty or the variable `m`.
+  // the variable `n` or an expression of it, their lead is empty or the variable `m`.
   std::vector<Contraction> sums;
   std::vector<PlannedOutput> outputs;
   std::string n, m;      // the outputs' index variables, the same for all outputs; m is empty when they have rank 1
   int n_size = -1;       // index of the size parameter that n runs over
   int m_size = -1;       // index of the size parameter that m runs over, or -1
-  bool grouped = false;  // some sum runs over groups of k
+  bool grouped = false;   // some sum runs over groups of k
+  bool gathered = false;  // some sum takes rows in another order than n, for example through an index list
 };
 
 // The plan, or nothing with the reason in `why` (when given): then generic loops are the way to lower the kernel.
 std::optional<ContractionPlan> plan_contractions(const compiler::KernelSpec &spec, std::string *why = nullptr);
+// Whether the contraction takes W's rows in the order of the outputs' index, all of them.
+bool rows_in_order(const ContractionPlan &plan, const compiler::KernelSpec &spec, const Contraction &contraction);
 
 }  // namespace bittern::schedules

@@ -21,7 +21,7 @@ using compiler::Sizes;
 // definitions' nodes are its key and are held alive by it.
 struct Facts {
   std::vector<compiler::ExprPtr> key;
-  bool planned = false, grouped = false;
+  bool planned = false, grouped = false, gathered = false;
   std::string n, m, k, group;  // names of sizes; empty when there is none
   int contractions = 0;
 };
@@ -37,6 +37,7 @@ const Facts &facts(const KernelSpec &spec) {
   if (!plan) return last;
   last.planned = true;
   last.grouped = plan->grouped;
+  last.gathered = plan->gathered;
   last.contractions = static_cast<int>(plan->sums.size());
   last.n = spec.sizes[static_cast<size_t>(plan->n_size)];
   if (plan->m_size >= 0) last.m = spec.sizes[static_cast<size_t>(plan->m_size)];
@@ -59,7 +60,9 @@ bool applies(const KernelSpec &spec, const Target &target) {
 }
 
 // The preferred layout first: an untuned machine stores weights in the layout of the first default for M = 1.
-std::vector<std::string> all_layouts(const KernelSpec &, const Target &) {
+std::vector<std::string> all_layouts(const KernelSpec &spec, const Target &) {
+  // Units of the i2q family hold eight neighbouring rows: of no use when rows are picked one by one.
+  if (facts(spec).gathered) return {"i2r4", "i2r8", "i2r2", "i2r1"};
   return {"i2q32", "i2q16", "i2r4", "i2r8", "i2r2", "i2q8", "i2r1"};
 }
 

@@ -49,6 +49,10 @@ struct PackedWalk {
   int64_t k_a_vector() const { return k_a_unit / 4; }  // k that one field of a unit holds for a row
 };
 
+// The row of W that output row n needs, as i64; n itself where rows are taken in order.
+llvm::Value *weight_row(KernelBuilder &kb, const schedules::ContractionPlan &plan,
+                        const schedules::Contraction &contraction, llvm::Value *n);
+
 // The outputs of a plan, given the contractions' sums. Emits generic reductions (the defined order of f32 sums) too.
 class ContractionEpilogue {
  public:

@@ -74,6 +74,14 @@ Value *take_scratch(KernelBuilder &kb, int64_t bytes, const std::map<int, int64_
   return kb.b.CreateGEP(kb.b.getInt8Ty(), kb.scratch(), offset);
 }
 
+Value *weight_row(KernelBuilder &kb, const schedules::ContractionPlan &plan, const schedules::Contraction &contraction,
+                  Value *n) {
+  if (schedules::rows_in_order(plan, kb.spec, contraction)) return n;
+  Bindings bindings;
+  bindings.vars[plan.n] = n;
+  return ExprEmitter(kb).index(contraction.row, bindings);
+}
+
 ContractionEpilogue::ContractionEpilogue(KernelBuilder &kb, const schedules::ContractionPlan &plan)
     : kb_(kb), plan_(plan), emitter_(kb) {
   for (const schedules::Contraction &c : plan.sums) {

@@ -41,9 +41,9 @@ class Gemm {
     kb_.descriptor.tile = block_rows_;
     epilogue_.prepare();
     take_blocks();
-    const auto [first, last] = kb_.tile_range();
-    kb_.loop(first, last, block_rows_, [&, last = last](Value *n0) {
-      Value *n1 = kb_.minimum(b_.CreateAdd(n0, kb_.i64(block_rows_)), last);
+    const std::pair<Value *, Value *> range = kb_.tile_range();
+    kb_.loop(range.first, range.second, block_rows_, [&](Value *n0) {
+      Value *n1 = kb_.minimum(b_.CreateAdd(n0, kb_.i64(block_rows_)), range.second);
       kb_.loop(kb_.i64(0), epilogue_.tokens(), block_tokens_, [&](Value *m0) {
         Value *count = kb_.minimum(kb_.i64(block_tokens_), b_.CreateSub(epilogue_.tokens(), m0));
         for (size_t index = 0; index < plan_.sums.size(); ++index) sum_block(index, n0, m0, count);
@@ -217,18 +217,25 @@ class Gemm {
   }
 
   struct Packed {
+    const schedules::Contraction &contraction;
     Value *data, *tile_bytes, *last_row;
   };
   Packed packed(const schedules::Contraction &c) {
+    const bool gathered = !schedules::rows_in_order(plan_, kb_.spec, c);
+    if (gathered && walk_.quads)
+      throw Error(fmt::format("llvm.gemm: layout {} keeps 8 rows together, and {} is read row by row",
+                              kb_.request.schedule.layout, c.weights));
     Value *depth = round_up(kb_.size_expression(c.depth), walk_.k_a_unit);
-    Value *rows = round_up(kb_.size_expression(c.rows), walk_.row_tile());
-    return {kb_.data(c.weights), b_.CreateMul(b_.CreateUDiv(depth, kb_.i64(4)), kb_.i64(walk_.row_tile())),
+    // The last row of n that has a row of W: a list ends with n, in order the padding of W's last tile may be read.
+    Value *rows = kb_.size(kb_.spec.sizes[static_cast<size_t>(plan_.n_size)]);
+    if (!gathered) rows = round_up(rows, walk_.row_tile());
+    return {c, kb_.data(c.weights), b_.CreateMul(b_.CreateUDiv(depth, kb_.i64(4)), kb_.i64(walk_.row_tile())),
             b_.CreateSub(rows, kb_.i64(1))};
   }
 
   // First unit of a row (of a unit's 8 rows). Rows past the last one repeat it: nobody reads their sums.
   Value *row_units(const Packed &weights, Value *row) {
-    row = kb_.minimum(row, weights.last_row);
+    row = weight_row(kb_, plan_, weights.contraction, kb_.minimum(row, weights.last_row));
     Value *tile = b_.CreateUDiv(row, kb_.i64(walk_.row_tile()));
     Value *within = b_.CreateUDiv(b_.CreateURem(row, kb_.i64(walk_.row_tile())), kb_.i64(walk_.rows_a_unit));
     Value *offset = b_.CreateAdd(b_.CreateMul(tile, weights.tile_bytes), b_.CreateMul(within, kb_.i64(32)));

@@ -41,9 +41,9 @@ class Gemv {
     kb_.descriptor.tile = kBlockRows;
     epilogue_.prepare();
     take_blocks();
-    const auto [first, last] = kb_.tile_range();
-    kb_.loop(first, last, kBlockRows, [&, last = last](Value *n0) {
-      Value *n1 = kb_.minimum(b_.CreateAdd(n0, kb_.i64(kBlockRows)), last);
+    const std::pair<Value *, Value *> range = kb_.tile_range();
+    kb_.loop(range.first, range.second, kBlockRows, [&](Value *n0) {
+      Value *n1 = kb_.minimum(b_.CreateAdd(n0, kb_.i64(kBlockRows)), range.second);
       kb_.loop(kb_.i64(0), epilogue_.tokens(), tokens_, [&](Value *m0) {
         for (size_t index = 0; index < plan_.sums.size(); ++index) sum_block(index, n0, n1, m0);
         Value *end = kb_.minimum(kb_.i64(tokens_), b_.CreateSub(epilogue_.tokens(), m0));
@@ -109,25 +109,9 @@ class Gemv {
     Value *depth = kb_.size_expression(c.depth);
     Value *padded_depth = round_up(depth, walk_.k_a_unit);
     Value *tile_bytes = b_.CreateMul(b_.CreateUDiv(padded_depth, kb_.i64(4)), kb_.i64(walk_.row_tile()));
-    Value *rows = kb_.size_expression(c.rows);
-    Value *last_tile =
-        b_.CreateSub(b_.CreateUDiv(round_up(rows, walk_.row_tile()), kb_.i64(walk_.row_tile())), kb_.i64(1));
     kb_.loop(n0, n1, step_rows, [&](Value *n) {
-      step.units.clear();
-      Value *tile = b_.CreateUDiv(n, kb_.i64(walk_.row_tile()));
-      // A step takes a part of a tile's units, or several tiles.
-      Value *first_unit = kb_.i64(0);
-      if (rows_ < walk_.interleave)
-        first_unit = b_.CreateUDiv(b_.CreateURem(n, kb_.i64(walk_.row_tile())), kb_.i64(walk_.rows_a_unit));
-      for (int64_t r = 0; r < rows_; ++r) {
-        // Tiles past the last one repeat it; their sums fall outside of the block's rows.
-        Value *own = r / walk_.interleave == 0
-                         ? tile
-                         : kb_.minimum(b_.CreateAdd(tile, kb_.i64(r / walk_.interleave)), last_tile);
-        Value *unit = b_.CreateAdd(first_unit, kb_.i64(r % walk_.interleave));
-        Value *offset = b_.CreateAdd(b_.CreateMul(own, tile_bytes), b_.CreateMul(unit, kb_.i64(32)));
-        step.units.push_back(b_.CreateGEP(b_.getInt8Ty(), kb_.data(c.weights), offset));
-      }
+      step.units = schedules::rows_in_order(plan_, kb_.spec, c) ? units_in_order(c, n, tile_bytes)
+                                                                : gathered_units(c, n, n1, tile_bytes);
       Value *row = b_.CreateSub(n, n0);
       if (!c.group) {
         const Values sums = sum_depth(step, kb_.i64(0), depth);
@@ -141,6 +125,43 @@ class Gemv {
         for (int64_t t = 0; t < tokens_; ++t) store_sums(index, sums, t, token_index, row, group);
       });
     });
+  }
+
+  // First units of the rows from n on: a part of a tile's units, or several tiles side by side.
+  Values units_in_order(const schedules::Contraction &c, Value *n, Value *tile_bytes) {
+    Value *row_tile = kb_.i64(walk_.row_tile());
+    Value *rows = kb_.size_expression(c.rows);
+    Value *last_tile = b_.CreateSub(b_.CreateUDiv(round_up(rows, walk_.row_tile()), row_tile), kb_.i64(1));
+    Value *tile = b_.CreateUDiv(n, row_tile);
+    Value *first_unit = kb_.i64(0);
+    if (rows_ < walk_.interleave) first_unit = b_.CreateUDiv(b_.CreateURem(n, row_tile), kb_.i64(walk_.rows_a_unit));
+    Values units;
+    for (int64_t r = 0; r < rows_; ++r) {
+      // Tiles past the last one repeat it; their sums fall outside of the block's rows.
+      Value *own =
+          r / walk_.interleave == 0 ? tile : kb_.minimum(b_.CreateAdd(tile, kb_.i64(r / walk_.interleave)), last_tile);
+      Value *unit = b_.CreateAdd(first_unit, kb_.i64(r % walk_.interleave));
+      Value *offset = b_.CreateAdd(b_.CreateMul(own, tile_bytes), b_.CreateMul(unit, kb_.i64(32)));
+      units.push_back(b_.CreateGEP(b_.getInt8Ty(), kb_.data(c.weights), offset));
+    }
+    return units;
+  }
+
+  // The same for rows picked one by one: only where a unit holds one row.
+  Values gathered_units(const schedules::Contraction &c, Value *n, Value *n1, Value *tile_bytes) {
+    if (walk_.quads)
+      throw Error(fmt::format("llvm.gemv: layout {} keeps 8 rows together, and {} is read row by row",
+                              kb_.request.schedule.layout, c.weights));
+    Value *row_tile = kb_.i64(walk_.row_tile());
+    Value *last = b_.CreateSub(n1, kb_.i64(1));
+    Values units;
+    for (int64_t r = 0; r < rows_; ++r) {
+      Value *row = weight_row(kb_, plan_, c, kb_.minimum(b_.CreateAdd(n, kb_.i64(r)), last));
+      Value *offset = b_.CreateAdd(b_.CreateMul(b_.CreateUDiv(row, row_tile), tile_bytes),
+                                   b_.CreateMul(b_.CreateURem(row, row_tile), kb_.i64(32)));
+      units.push_back(b_.CreateGEP(b_.getInt8Ty(), kb_.data(c.weights), offset));
+    }
+    return units;
   }
 
   Value *round_up(Value *x, int64_t multiple) {

@@ -31,7 +31,7 @@ namespace {
 // Bytes that end right before a page nobody may touch, or begin right behind one.
 class Guarded {
  public:
-  Guarded(size_t bytes, bool at_end) : bytes_(bytes) {
+  Guarded(size_t bytes, bool at_end) {
     const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
     length_ = (bytes + page - 1) / page * page + 2 * page;
     base_ = static_cast<uint8_t *>(mmap(nullptr, length_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
@@ -46,7 +46,7 @@ class Guarded {
   uint8_t *data() { return data_; }
 
  private:
-  size_t bytes_, length_;
+  size_t length_;
   uint8_t *base_, *data_;
 };
 
@@ -357,6 +357,40 @@ kernel groups(M, N, K, G) {
     check(groups, gemv(layout, 2, 2), kAvx2, grouped_shapes(), {Fill::Random});
     check(groups, gemm(layout, 3, 2), kAvx2, grouped_shapes(), {Fill::Random});
   }
+}
+
+TEST_CASE("rows picked through an index list") {
+  const KernelSpec picked = compiler::parse_kernel(R"(
+kernel picked(M, N, K, P) {
+  in W : ternary[N, K]
+  in ws : f32[N]
+  in A : i8[M, K] pad 64
+  in rows : i32[P] range 0 .. N
+  out Y : f32[M, P]
+  Y[m, p] = f32(sum(k: K) i32(W[rows[p], k]) * i32(A[m, k])) * ws[rows[p]]
+})",
+                                                   "picked.bk");
+  const KernelSpec halves = compiler::parse_kernel(R"(
+kernel halves(M, F, K) {
+  in W : ternary[2 * F, K]
+  in A : i8[M, K] pad 64
+  out Y : i32[M, F]
+  gate[m, f: F] = sum(k: K) i32(W[f, k]) * i32(A[m, k])
+  up[m, f: F] = sum(k: K) i32(W[f + F, k]) * i32(A[m, k])
+  Y[m, f] = max(gate[m, f], 0) * up[m, f]
+})",
+                                                   "halves.bk");
+  const std::vector<Sizes> lists = {{{"M", 1}, {"N", 100}, {"K", 300}, {"P", 37}},
+                                    {{"M", 3}, {"N", 101}, {"K", 64}, {"P", 130}}};
+  const std::vector<Sizes> fused = {{{"M", 1}, {"F", 37}, {"K", 300}}, {{"M", 3}, {"F", 70}, {"K", 128}}};
+  for (const char *layout : {"i2r1", "i2r4", "i2r8"}) {
+    check(picked, gemv(layout, 4, 2), kAvx2, lists, {Fill::Random});
+    check(picked, gemm(layout, 2, 4), kAvx2, lists, {Fill::Random});
+    check(halves, gemv(layout, 2, 2), kAvx2, fused, {Fill::Random});
+    check(halves, gemm(layout, 2, 4), kBaseline, fused, {Fill::Random});
+  }
+  CHECK_THROWS_WITH_AS(Loaded(picked, gemv("i2q32", 4, 1), kAvx2),
+                       "llvm.gemv: layout i2q32 keeps 8 rows together, and W is read row by row", Error);
 }
 
 TEST_CASE("what the contraction templates cannot walk is refused with the reason") {

@@ -95,10 +95,20 @@ TEST_CASE("kernels that the contraction templates leave to loops, with the reaso
                                        "  out Y : i32[M, N]\n"
                                        "  Y[m, n] = sum(k: K) i32(W[n, k]) * i32(A[m, k])\n}\n",
                                        "t.bk")) == "rows of A are not padded to 64");
-  CHECK(why_not(with_sum("sum(k: K) i32(W[rows[n], k]) * i32(A[m, k])", "  in rows : i32[N] range 0 .. N\n")) ==
-        "rows of W are not taken in order");
+  CHECK(why_not(with_sum("sum(k: K) i32(W[rows[m], k]) * i32(A[m, k])", "  in rows : i32[M] range 0 .. N\n")) ==
+        "the row of W depends on m, not on n alone");
   CHECK(why_not(with_sum("(sum(k: K) i32(W[n, k]) * i32(A[m, k])) + (sum(k: K) i32(W[n, k]))")) ==
         "W is read outside of a contraction");
+}
+
+TEST_CASE("rows through a list are planned, for the layouts that keep rows apart") {
+  const KernelSpec picked =
+      with_sum("sum(k: K) i32(W[rows[n], k]) * i32(A[m, k])", "  in rows : i32[N] range 0 .. N\n");
+  const auto plan = schedules::plan_contractions(picked);
+  REQUIRE(plan.has_value());
+  CHECK(plan->gathered);
+  for (const schedules::Default &row : schedules::defaults(picked, avx2()))
+    CHECK(row.schedule.layout.starts_with("i2r"));
 }
 
 TEST_CASE("a schedule that could overflow int16 is illegal, with the proof's words") {
