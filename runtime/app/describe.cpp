@@ -26,14 +26,29 @@ std::string shape_text(const KernelUse &use) {
   return text;
 }
 
+// Steps that run the same kernel at the same sizes are one line.
+std::vector<KernelUse> distinct(const std::vector<KernelUse> &uses) {
+  std::vector<KernelUse> lines;
+  for (const KernelUse &use : uses) {
+    const auto same = std::find_if(lines.begin(), lines.end(), [&](const KernelUse &line) {
+      return line.kernel == use.kernel && line.sizes == use.sizes && line.m_max == use.m_max;
+    });
+    if (same == lines.end())
+      lines.push_back(use);
+    else
+      same->what += "," + use.what;
+  }
+  return lines;
+}
+
 }  // namespace
 
 void run_explain(const std::string &model, const EngineOptions &engine, std::FILE *out) {
   const std::unique_ptr<ModelSource> source = open_model(model);
-  const std::vector<KernelUse> uses = planned_kernels(*source, engine);
+  const PlannedKernels planned = planned_kernels(*source, engine);
   std::vector<std::vector<std::string>> rows = {
       {"step", "kernel", "shape", "M", "kernels", "backend", "schedule", "layout", "proof", "roof"}};
-  for (const KernelUse &use : uses) {
+  for (const KernelUse &use : distinct(planned.uses)) {
     const bt_kernel &k = *use.kernel;
     rows.push_back({use.what, k.spec, shape_text(use),
                     use.m_min == use.m_max ? fmt::format("{}", use.m_min) : fmt::format("{}-{}", use.m_min, use.m_max),

@@ -44,6 +44,7 @@ void run_generate(const GenerateCommand &command, const std::atomic<bool> &stop,
     else
       put(out, piece);
   };
+  check_prompt(engine, prompt);
   if (!command.json) put(out, tokenizer->decode(prompt, true));
   const Generation made = generate(engine, prompt, options, [&](int32_t token) {
     emit(decoder.push(token));

@@ -62,12 +62,11 @@ std::vector<KernelUse> uses_of(const Plan &plan, const KernelSet &kernels) {
 
 }  // namespace
 
-std::vector<KernelUse> planned_kernels(const ModelSource &source, const EngineOptions &given) {
+PlannedKernels planned_kernels(const ModelSource &source, const EngineOptions &given) {
   const EngineOptions options = resolve(given, source.config());
-  const auto kernels = std::make_shared<const KernelSet>(options.kernels, options.threads, options.warn);
-  std::vector<KernelUse> uses = uses_of(make_plan(source, options, *kernels), *kernels);
-  for (KernelUse &use : uses) use.owner = kernels;
-  return uses;
+  auto set = std::make_shared<const KernelSet>(options.kernels, options.threads, options.warn);
+  std::vector<KernelUse> uses = uses_of(make_plan(source, options, *set), *set);
+  return {std::move(set), std::move(uses)};
 }
 
 struct Engine::State {

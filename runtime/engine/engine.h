@@ -46,11 +46,16 @@ struct KernelUse {
   int64_t m_min = 1, m_max = 1;
   const bt_kernel *kernel = nullptr;
   KernelOrigin origin = KernelOrigin::Scalar;
-  std::shared_ptr<const void> owner = {};  // keeps the pack that holds `kernel` loaded; null when the engine itself does
+  std::shared_ptr<const void> owner =
+      {};  // keeps the pack that holds `kernel` loaded; null when the engine itself does
 };
 
 // The kernels an engine with these options would choose, without loading the weights. Not self-checked.
-std::vector<KernelUse> planned_kernels(const ModelSource &source, const EngineOptions &options);
+struct PlannedKernels {
+  std::shared_ptr<const KernelSet> set;  // keeps the packs loaded that `uses` points into
+  std::vector<KernelUse> uses;
+};
+PlannedKernels planned_kernels(const ModelSource &source, const EngineOptions &options);
 
 class Engine {
  public:

@@ -15,14 +15,18 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 
 }  // namespace
 
-Generation generate(Engine &engine, std::span<const int32_t> prompt, const GenerateOptions &options,
-                    FunctionRef<bool(int32_t)> on_token) {
+void check_prompt(const Engine &engine, std::span<const int32_t> prompt) {
   if (prompt.empty()) throw Error("the prompt is empty and the model has no beginning-of-text token");
-  const auto prompt_size = static_cast<int64_t>(prompt.size());
-  if (prompt_size > engine.context())
-    throw Error("the prompt is longer than the context: " + std::to_string(prompt_size) +
+  if (static_cast<int64_t>(prompt.size()) > engine.context())
+    throw Error("the prompt is longer than the context: " + std::to_string(prompt.size()) +
                 " tokens, the context holds " + std::to_string(engine.context()) + " (-c sets it, the model allows " +
                 std::to_string(engine.config().max_positions) + ")");
+}
+
+Generation generate(Engine &engine, std::span<const int32_t> prompt, const GenerateOptions &options,
+                    FunctionRef<bool(int32_t)> on_token) {
+  check_prompt(engine, prompt);
+  const auto prompt_size = static_cast<int64_t>(prompt.size());
   Generation result;
   std::vector<int32_t> history(prompt.begin(), prompt.end());
   history.reserve(prompt.size() + static_cast<size_t>(std::min(options.count, engine.context() - prompt_size + 1)));

@@ -26,8 +26,11 @@ struct Generation {
   int64_t decode_steps = 0;
 };
 
-// Starts a new sequence. on_token(id) is called for each token as it is made; false ends the generation. Throws Error
-// when the prompt is empty or does not fit in the context. The same prompt, seed and sampling give the same tokens.
+// Throws Error when the prompt is empty or longer than the context.
+void check_prompt(const Engine &engine, std::span<const int32_t> prompt);
+
+// Starts a new sequence. on_token(id) is called for each token as it is made; false ends the generation. Throws as
+// check_prompt does. The same prompt, seed and sampling give the same tokens.
 Generation generate(Engine &engine, std::span<const int32_t> prompt, const GenerateOptions &options,
                     FunctionRef<bool(int32_t)> on_token);
 

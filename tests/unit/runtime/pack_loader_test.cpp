@@ -237,6 +237,15 @@ TEST_CASE("a pack that needs other instructions is refused") {
   CHECK(warnings[0].find("instructions that this processor lacks") != std::string::npos);
 }
 
+TEST_CASE("planned kernels keep their pack loaded") {
+  PackFolder folder("right");
+  const auto source = open_model(BITTERN_TEST_DATA "/goldens/bitnet_a_packed");
+  const PlannedKernels planned = planned_kernels(*source, {});
+  int handmade = 0;
+  for (const KernelUse &use : planned.uses) handmade += std::string(use.kernel->schedule) == "handmade";
+  CHECK(handmade == 5);  // four matrices and the activation, each for every M
+}
+
 TEST_CASE("the self-check finds wrong kernels, says so, and the logits stay right") {
   const int32_t tokens[] = {500, 129, 425, 7};
   const auto run = [&](KernelChoice choice, std::vector<std::string> &warnings, std::string &origins) {

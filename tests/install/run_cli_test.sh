@@ -1,0 +1,135 @@
+#!/usr/bin/env bash
+# bitnet-run from outside: the same text on every path, valid UTF-8, the stable JSON keys, Ctrl-C, and one clear error
+# (or, for caches, one warning and the safe path) for everything a user can get wrong.
+set -uo pipefail
+run=$2/bin/bitnet-run
+data=$1/tests/data
+demo=$data/demo
+[ -x "$run" ] || { echo "$run is not built" >&2; exit 1; }
+scratch=$(mktemp -d)
+trap 'chmod -R u+w "$scratch"; rm -rf "$scratch"' EXIT
+export BITTERN_CACHE=$scratch/cache
+unset XDG_CACHE_HOME BITTERN_CACHE_LIMIT
+bad=0
+complain() {
+  echo "$1" >&2
+  bad=1
+}
+
+# One seed, one text.
+first=
+for threads in 1 2 3; do
+  for kernels in tuned default scalar; do
+    text=$("$run" -m "$demo" -p "And it came to pass" -n 24 -t $threads --kernels $kernels --seed 5 2>"$scratch/err") ||
+      complain "-t $threads --kernels $kernels failed: $(cat "$scratch/err")"
+    [ -n "$first" ] || first=$text
+    [ "$text" = "$first" ] || complain "-t $threads --kernels $kernels wrote another text: $text"
+    grep -q 'decode: .* tokens/s' "$scratch/err" || complain "no speeds at the end: $(cat "$scratch/err")"
+  done
+done
+case $first in "And it came to pass"*) ;; *) complain "the prompt does not come first: $first" ;; esac
+other=$("$run" -m "$demo" -p "And it came to pass" -n 24 --seed 6 2>/dev/null)
+[ "$other" != "$first" ] || complain "another seed wrote the same text"
+
+# Whatever the prompt's bytes, what comes out is UTF-8.
+printf 'caf\xc3\xa9 \xff\xfe \xe2\x82' >"$scratch/prompt"
+"$run" -m "$demo" -p "$(cat "$scratch/prompt")" -n 20 --temperature 3 --ignore-eos 2>/dev/null |
+  iconv -f UTF-8 -t UTF-8 >/dev/null || complain "the text is not valid UTF-8"
+
+# says WORD ARGUMENT...: the command succeeds and the word is in what it prints.
+says() {
+  local word=$1 out
+  shift
+  out=$("$run" "$@" 2>&1) || complain "bitnet-run $*: failed: $out"
+  grep -q -- "$word" <<<"$out" || complain "bitnet-run $*: no '$word' in: $out"
+}
+
+# keys COMMAND KEY...: the JSON has each key.
+keys() {
+  local command=$1 out key
+  shift
+  # shellcheck disable=SC2086 # the command line is meant to be split
+  out=$("$run" $command 2>/dev/null) || complain "bitnet-run $command failed"
+  python3 -c 'import json, sys; json.loads(sys.argv[1])' "$out" || complain "bitnet-run $command: not JSON: $out"
+  for key in "$@"; do
+    grep -q "\"$key\":" <<<"$out" || complain "bitnet-run $command: no \"$key\" in $out"
+  done
+}
+keys "-m $demo -p Genesis -n 5 --json" text tokens prompt_tokens prefill_tok_s decode_tok_s
+head -c 2000 "$data/demo-reference/heldout.txt" >"$scratch/text"
+keys "perplexity -m $demo -f $scratch/text --window 64 --json" perplexity nll tokens
+says 'f16 keys and values, int8 head' -m "$demo" -p "The LORD" -n 4 --kv f16 --head int8
+
+# Without a tokenizer.
+golden=$data/goldens/bitnet_b8_bf16
+"$run" logits -m "$golden" --tokens 1,2,3 --out "$scratch/l.npy" 2>/dev/null || complain "logits failed"
+[ "$(stat -c %s "$scratch/l.npy")" -gt 1000 ] || complain "logits wrote next to nothing"
+says BitNetForCausalLM info -m "$golden"
+says w2a8_matmul explain -m "$golden"
+says 'scalar *scalar' explain -m "$golden" --kernels scalar
+says 'bitnet-run [0-9]' --version
+says Examples --help
+
+# refuses STATUS WORD ARGUMENT...: that exit status, nothing on stdout, one line of error with the word.
+refuses() {
+  local status=$1 word=$2 out code
+  shift 2
+  out=$("$run" "$@" 2>"$scratch/err")
+  code=$?
+  [ $code = "$status" ] || complain "bitnet-run $*: exit status $code, not $status"
+  [ -z "$out" ] || complain "bitnet-run $*: printed $out"
+  grep -qi -- "$word" "$scratch/err" || complain "bitnet-run $*: no '$word' in: $(cat "$scratch/err")"
+  if [ "$status" = 1 ] && [ "$(wc -l <"$scratch/err")" != 1 ]; then
+    complain "bitnet-run $*: more than one line: $(cat "$scratch/err")"
+  fi
+}
+long=$(python3 -c 'print("begat " * 600)')
+refuses 2 threads -m "$demo" -p x -t 0
+refuses 2 threads -m "$demo" -p x -t -1
+refuses 2 threads -m "$demo" -p x -t 2x
+refuses 2 ctx-size -m "$demo" -p x -c 0
+refuses 2 n-predict -m "$demo" -p x -n -5
+refuses 2 kernels -m "$demo" -p x --kernels fast
+refuses 2 head -m "$demo" -p x --head fp4
+refuses 2 prompt -m "$demo"
+refuses 2 model -p x
+refuses 2 tokens logits -m "$golden" --out "$scratch/x.npy"
+refuses 2 "" fly
+refuses 1 "longer than the context" -m "$demo" -p "$long"
+refuses 1 "longer than the context: .* holds 8" -m "$demo" -p "And it came to pass, that the LORD said" -c 8
+refuses 1 "512 positions" -m "$demo" -p x -c 1024
+refuses 1 "temperature" -m "$demo" -p x --temperature -1
+refuses 1 "top.p" -m "$demo" -p x --top-p 1.5
+refuses 1 "/nowhere" -m /nowhere -p x
+refuses 1 "tokenizer.json" -m "$golden" -p x
+refuses 1 "outside the vocabulary" logits -m "$golden" --tokens 1,99999 --out "$scratch/x.npy"
+refuses 1 "/nowhere" logits -m "$golden" --tokens 1 --out /nowhere/x.npy
+refuses 1 "/nowhere" perplexity -m "$demo" -f /nowhere/text
+refuses 1 "window" perplexity -m "$demo" -f "$scratch/text" --window 4096
+: >"$scratch/empty"
+refuses 1 "fewer than two tokens" perplexity -m "$demo" -f "$scratch/empty"
+BITTERN_CACHE_LIMIT=lots refuses 1 "BITTERN_CACHE_LIMIT" -m "$demo" -p x
+
+# A generation that reaches the end of the context ends there.
+says 'context full' -m "$demo" -p "And" -n 100 -c 16 --ignore-eos
+
+# A cache that cannot be written: one warning, the same text.
+echo "not a folder" >"$scratch/file"
+text=$(BITTERN_CACHE=$scratch/file "$run" -m "$demo" -p "And it came to pass" -n 24 --seed 5 2>"$scratch/err")
+[ "$text" = "$first" ] || complain "an unwritable cache changed the text"
+[ "$(grep -c '^warning:' "$scratch/err")" = 1 ] || complain "an unwritable cache gave: $(cat "$scratch/err")"
+
+# Ctrl-C ends the text cleanly, with the speeds.
+"$run" -m "$demo" -p "And" -n 100000 -c 512 --kernels scalar --ignore-eos >"$scratch/out" 2>"$scratch/err" &
+child=$!
+for _ in $(seq 200); do
+  [ "$(stat -c %s "$scratch/out")" -gt 10 ] && break
+  sleep 0.05
+done
+kill -INT $child
+wait $child || complain "Ctrl-C: exit status $?"
+grep -q 'decode: .*stopped\|decode: .*context full' "$scratch/err" || complain "Ctrl-C: no summary in $(cat "$scratch/err")"
+iconv -f UTF-8 -t UTF-8 "$scratch/out" >/dev/null || complain "Ctrl-C left half a character"
+
+[ $bad = 0 ] && echo "bitnet-run: one text on every path, clear refusals"
+exit $bad
