@@ -23,7 +23,8 @@ using Halide::Var;
 
 namespace {
 
-constexpr int64_t kStackPerFunc = 32 * 1024, kStackInAll = 128 * 1024;
+// Halide keeps no more than this on the stack.
+constexpr int64_t kStackPerFunc = 16 * 1024, kStackInAll = 128 * 1024;
 constexpr int64_t kScratchSlack = 256;  // alignment and Halide's padding, per allocation
 
 Halide::Type element_type(Type type) {
@@ -158,8 +159,12 @@ std::vector<int64_t> Lowering::wanted_tiles(const Definition &definition, size_t
       for (size_t i = structure_.prefix; i < definition.vars.size(); ++i) plain &= definition.vars[i].name != e->name;
     });
     if (!plain) continue;
-    const int64_t most = request_.m_max;
-    tiles[position] = position == 0 ? schedule_.get("rows", 4) : std::min<int64_t>(schedule_.get("tokens", 4), most);
+    if (schedule_.template_name == "gemm") {
+      tiles[position] = schedule_.get(position == 0 ? "nb" : "mb", position == 0 ? 32 : 16);
+    } else {
+      tiles[position] =
+          position == 0 ? schedule_.get("rows", 4) : std::min<int64_t>(schedule_.get("tokens", 1), request_.m_max);
+    }
   }
   return tiles;
 }
@@ -207,6 +212,8 @@ void Lowering::schedule_func(Func func, const std::vector<Var> &vars, const std:
   } else if (stage.column) {
     func.vectorize(vars[0], 8, TailStrategy::GuardWithIf);
     if (vars.size() > 1) place = Place(func, vars[1]);
+  } else if (schedule_.template_name == "gemm") {
+    place = tile_gemm(func, vars, tiles, stage);
   } else {
     std::vector<Halide::VarOrRVar> inner, outer;
     for (size_t i = 0; i < vars.size(); ++i) {
@@ -279,6 +286,11 @@ void Lowering::bound_output(Halide::OutputImageParam buffer, size_t output) {
       const size_t axis = tensor->shape.size() - 1 - static_cast<size_t>(d);
       if (structure_.prefix == 0 && static_cast<int>(axis) == structure_.parallel) {
         buffer.dim(d).set_min(0);
+        // Where tiles divide the size, no call has a tail.
+        const Linear size = bound(tensor->shape[axis]);
+        const int32_t step = static_cast<int32_t>(schedule_.get(schedule_.template_name == "gemm" ? "nb" : "rows", 1));
+        if (size.per.empty() && d == 0 && size.base % step == 0 && tile_ % step == 0)
+          buffer.dim(d).set_extent(buffer.dim(d).extent() / step * step);
       } else {
         buffer.dim(d).set_bounds(0, translate(tensor->shape[axis], {}));
       }

@@ -23,7 +23,10 @@ constexpr int64_t kOneTile = int64_t{1} << 40;  // larger than any size
 int64_t tile_of(const Request &request, const halide::Structure &structure) {
   if (structure.parallel < 0) return kOneTile;
   if (structure.prefix > 0) return 1;
-  const bool innermost = structure.parallel + 1 == static_cast<int>(structure.definitions.back()->vars.size());
+  bool innermost = false;
+  for (const compiler::Definition *definition : structure.definitions)
+    if (request.spec.find(definition->tensor)->role == compiler::Role::Out)
+      innermost = structure.parallel + 1 == static_cast<int>(definition->vars.size());
   if (!innermost) return 1;
   return request.schedule.template_name == "gemm" ? request.schedule.get("nb", 32) : 64;
 }
@@ -50,7 +53,7 @@ class HalideBackend final : public Backend {
   Compiled compile(const Request &request) const override {
     if (request.target.halide_target.empty())
       throw Error(fmt::format("Halide cannot compile for target {}", request.target.name));
-    const halide::Structure structure = halide::analyse(request.spec);
+    const halide::Structure structure = halide::analyse(request.spec, request.schedule.template_name != "loops");
     Compiled compiled;
     Descriptor &descriptor = compiled.descriptor;
     descriptor = describe(request);

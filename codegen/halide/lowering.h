@@ -74,10 +74,33 @@ struct Helper {
   std::vector<int64_t> tiles;
   std::vector<compiler::ExprPtr> counts;
   bool follows_vector_var = false;
-  Stage inner;  // reductions inside its terms
+  size_t vector_dim = 0;  // which dimension follows it
+  Stage inner;            // reductions inside its terms
   std::function<Halide::Expr(const std::vector<Halide::Expr> &)> result;
   // Computes the helper at a loop of its consumer, or at root.
   std::function<void(const Place &)> schedule;
+  // GEMM: computes what a whole block of rows shares.
+  std::function<void(const Place &)> schedule_block;
+};
+
+// The int16 sums of a contraction: pieces of k, most of them chunks of one size.
+struct TernarySums {
+  struct Update {
+    Halide::Func two;     // pairs of products
+    Halide::RDom pair;    // what `two` sums over
+    Halide::RDom domain;  // field, block
+  };
+  struct Piece {
+    Halide::Func products;  // over a lane, the helper's dimensions and, with chunks, the chunk
+    Halide::Var lane;
+    std::vector<Update> updates;
+    int chunks;  // 0: a single piece
+    int fields;  // of a step
+  };
+  std::vector<Piece> pieces;
+  Halide::Func codes;  // GEMM: unpacked codes over byte, field, unit and row
+  std::vector<Halide::Var> code_dims;
+  int64_t code_bytes = 0;  // of a row
 };
 
 class Lowering {
@@ -111,6 +134,12 @@ class Lowering {
   // ternary.cpp: weights in 2-bit fields times int8 activations.
   bool is_contraction(const compiler::ExprPtr &node) const { return contractions_.count(node.get()) > 0; }
   void define_contraction(Helper &helper, const Scope &body);
+  void define_gemv(Helper &helper, const TernarySums &sums, const Halide::ImageParam &weights, int64_t ahead);
+  void define_gemm(Helper &helper, const TernarySums &sums);
+  void schedule_products(const TernarySums::Piece &piece, const std::vector<Halide::Var> &tiled,
+                         const std::vector<Halide::Var> &dims, const Halide::ImageParam *prefetched, int64_t ahead);
+  Place tile_gemm(Halide::Func func, const std::vector<Halide::Var> &vars, const std::vector<int64_t> &tiles,
+                  Stage &stage);
 
   // funcs.cpp: outputs and stored locals.
   void define_kernel();

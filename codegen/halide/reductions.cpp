@@ -123,6 +123,7 @@ Expr Lowering::reduce(const ExprPtr &node, const Scope &scope) {
     Stage &stage = *scope.stage;
     if (stage.has_vector_var && Halide::Internal::expr_uses_var(binding.local, stage.vector_var.name())) {
       helper->follows_vector_var = true;
+      helper->vector_dim = helper->dims.size();
       if (variable) column = e->name;
     }
     if (!variable) stage.irregular = true;

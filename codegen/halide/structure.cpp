@@ -113,6 +113,25 @@ bool worth_storing(const KernelSpec &spec, const Structure &structure, const Def
   return uses.count > 1 || uses.repeated || fewer_indices;
 }
 
+// One loop nest over the outputs' common indices, cut along the innermost that is a size.
+bool stream_weights(const KernelSpec &spec, Structure &structure) {
+  std::vector<const Definition *> outputs;
+  for (const Definition *definition : structure.definitions)
+    if (spec.find(definition->tensor)->role == Role::Out) outputs.push_back(definition);
+  const auto &vars = outputs.front()->vars;
+  for (const Definition *output : outputs) {
+    if (output->vars.size() != vars.size() || spec.find(output->tensor)->pad > 1) return false;
+    for (size_t i = 0; i < vars.size(); ++i)
+      if (!compiler::equal(output->vars[i].extent, vars[i].extent)) return false;
+  }
+  if (vars.empty() || vars.back().extent->op != Op::Size) return false;
+  structure.one_nest = true;
+  structure.parallel = static_cast<int>(vars.size()) - 1;
+  structure.tile_size_index =
+      static_cast<int>(std::find(spec.sizes.begin(), spec.sizes.end(), vars.back().extent->name) - spec.sizes.begin());
+  return true;
+}
+
 void choose_parallel(const KernelSpec &spec, size_t shared, Structure &structure) {
   for (const int size : schedules::parallel_sizes(spec)) {
     const std::string &name = spec.sizes[static_cast<size_t>(size)];
@@ -166,11 +185,12 @@ int find_extent(const Structure &structure, const ExprPtr &extent, const std::ma
   return -1;
 }
 
-Structure analyse(const KernelSpec &spec) {
+Structure analyse(const KernelSpec &spec, bool weights_stream) {
   if (spec.sizes.empty()) throw Error(fmt::format("kernel {} has no size parameter to divide", spec.name));
   Structure structure;
   for (const Definition &definition : spec.definitions)
     if (spec.find(definition.tensor)->role != Role::Given) structure.definitions.push_back(&definition);
+  if (weights_stream && stream_weights(spec, structure)) return structure;
   const size_t shared = shared_variables(spec, structure.definitions);
   // Outputs that all have exactly the shared indices are one loop nest for Halide to tile. Otherwise (rows of
   // different lengths, single numbers per row) the shared indices become the thunk's loops.

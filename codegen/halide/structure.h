@@ -34,8 +34,9 @@ struct Structure {
   bool is_stored(const std::string &tensor) const;
 };
 
-// Throws Error when the kernel has no size parameter.
-Structure analyse(const compiler::KernelSpec &spec);
+// With `weights_stream` (the ternary templates) the outputs are one nest cut along the innermost index wherever their
+// indices allow, even if that repeats the work of small locals. Throws Error when the kernel has no size parameter.
+Structure analyse(const compiler::KernelSpec &spec, bool weights_stream);
 
 // Whether the value contains a reduction, in itself or through locals that are expanded where they are used.
 bool expands_to_reduction(const compiler::KernelSpec &spec, const Structure &structure, const compiler::ExprPtr &value);

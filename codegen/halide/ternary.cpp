@@ -1,6 +1,7 @@
 // Ternary weights times int8 activations: codes (trit + 1) of the i2r layouts, 32 to a vector, multiplied and added in
 // int16 (vpmaddubsw), widened to int32 after a bounded number of steps, summed across the vector at the end. The sum of
-// the activations, which the codes' offset adds, is subtracted by the caller.
+// the activations, which the codes' offset adds, is subtracted by the caller. GEMV streams the weights and keeps a few
+// rows in registers; GEMM unpacks a block of rows once and passes tokens over it, one chunk of k after the other.
 #include <fmt/format.h>
 
 #include "codegen/halide/lowering.h"
@@ -56,6 +57,9 @@ void Lowering::define_contraction(Helper &helper, const Scope &body) {
   if (c.activation_pad % 64 != 0)
     throw Error(fmt::format("halide.{} reads {} in steps of 64, and its rows are not padded to that",
                             schedule_.template_name, c.activations));
+  const bool gemm = schedule_.template_name == "gemm";
+  if (gemm && (!helper.follows_vector_var || !structure_.one_nest || helper.dims.size() != 2 || c.group))
+    throw Error("halide.gemm wants sums over whole rows of weights that run along the output's innermost index");
   const int rows = static_cast<int>(fixed_size(c.rows, "the number of weight rows"));
   const int depth = static_cast<int>(fixed_size(c.depth, "the length of weight rows"));
   const int length = static_cast<int>(fixed_size(c.extent, "the number of products"));
@@ -63,7 +67,6 @@ void Lowering::define_contraction(Helper &helper, const Scope &body) {
   const int tile_rows = static_cast<int>(layout.row_tile), units = (depth + kBlock - 1) / kBlock;
   const int groups = (rows + tile_rows - 1) / tile_rows;
 
-  // The weights of row, block, byte and 2-bit field.
   Expr row;
   bool clamp = false;
   if (c.row->op == compiler::Op::Var) {
@@ -73,97 +76,163 @@ void Lowering::define_contraction(Helper &helper, const Scope &body) {
     row = translate(c.row, body);
   }
   const Expr group = clamp ? Halide::min(row / tile_rows, groups - 1) : row / tile_rows;
-  const Halide::ImageParam weights = inputs_.at(c.weights);
+  const Halide::ImageParam weights = inputs_.at(c.weights), activations = inputs_.at(c.activations);
   const Expr group_index = c.group ? translate(c.group, body) : Expr(0);
   std::vector<Expr> lead;
   for (size_t i = c.lead.size(); i-- > 0;) lead.push_back(translate(c.lead[i], body));
-  const Halide::ImageParam activations = inputs_.at(c.activations);
-  const Expr first = group_index * length;
 
-  // Steps are whole blocks of four fields, or half blocks of two when groups begin inside blocks.
+  // A step is a whole block of four fields, or half a block of two when groups begin inside blocks. GEMM, whose codes
+  // are unpacked already, takes one field at a time.
   const bool halves = c.group && length % kBlock != 0;
-  const int fields = halves ? 2 : 4, step = halves ? 64 : kBlock;
-  const int whole = c.group ? length / step : depth / kBlock + (depth % kBlock > 64 ? 1 : 0);
-  const bool half_left = !c.group && depth % kBlock != 0 && depth % kBlock <= 64;
+  const int fields = gemm ? 1 : halves ? 2 : 4, step = fields * kUnitBytes;
+  const bool half_left = !gemm && !c.group && depth % kBlock != 0 && depth % kBlock <= kBlock / 2;
+  const int padded = (length + kBlock / 2 - 1) / (kBlock / 2) * (kBlock / 2);
+  const int whole = half_left ? padded / kBlock : (padded + step - 1) / step;
+  const auto unpacked = [&](const Expr &byte, const Expr &field, const Expr &unit) {
+    const Expr packed = weights(((group * units + unit) * tile_rows + row % tile_rows) * kUnitBytes + byte);
+    return (packed >> cast<uint8_t>(2 * field)) & cast<uint8_t>(3);
+  };
+  const Var byte_var("byte"), step_var("step");
+  Func codes("codes");
+  if (gemm) codes(byte_var, step_var, helper.dims[helper.vector_dim]) = unpacked(byte_var, step_var % 4, step_var / 4);
   const auto code = [&](const Expr &byte, const Expr &field, const Expr &block) {
-    const Expr at = halves ? (group_index * (length / 64) + block) / 2 : group_index * (length / kBlock) + block;
-    const Expr shift = halves ? (group_index * (length / 64) + block) % 2 * 4 + 2 * field : 2 * field;
-    const Expr packed = weights(((group * units + at) * tile_rows + row % tile_rows) * kUnitBytes + byte);
-    return (packed >> cast<uint8_t>(shift)) & cast<uint8_t>(3);
+    if (gemm) return Expr(codes(byte, block, helper.dims[helper.vector_dim]));
+    if (!halves) return unpacked(byte, field, group_index * (length / kBlock) + block);
+    const Expr half = group_index * (length / step) + block;
+    return unpacked(byte, half % 2 * 2 + field, half / 2);
   };
   const auto activation = [&](const Expr &byte, const Expr &field, const Expr &block) {
-    std::vector<Expr> at = {first + block * step + field * 32 + byte};
+    std::vector<Expr> at = {group_index * length + block * step + field * 32 + byte};
     at.insert(at.end(), lead.begin(), lead.end());
     return activations(at);
   };
 
-  // int16 sums of `count` steps from `begin` on, and of the half block that is left.
+  // int16 sums of `count` steps from `begin` on, and of the half block that is left at the end of the row.
+  TernarySums sums;
   const Var l("l"), chunk("chunk");
-  const std::vector<Var> &dims = helper.dims;
-  struct Piece {
-    Func func;
-    std::vector<RDom> domains;
-    bool chunked;
-  };
-  const auto make_piece = [&](const char *name, const Expr &begin, int count, bool with_half, bool chunked) {
-    Piece piece{Func(name), {}, chunked};
-    std::vector<Expr> at = arguments({l}, dims);
-    if (chunked) at.push_back(chunk);
+  const auto add_piece = [&](const char *name, const Expr &begin, int count, bool with_half, int chunks) {
+    TernarySums::Piece piece{Func(name), l, {}, chunks, fields};
     std::vector<Var> vars = {l};
-    vars.insert(vars.end(), dims.begin(), dims.end());
-    if (chunked) vars.push_back(chunk);
-    piece.func(vars) = cast<int16_t>(0);
-    const auto accumulate = [&](const RDom &q, const Expr &block) {
-      const Expr byte = 2 * l + q.x;
-      piece.func(vars) = Halide::saturating_add(
-          piece.func(vars), Halide::widening_mul(code(byte, q.y, block), activation(byte, q.y, block)));
-      piece.domains.push_back(q);
+    vars.insert(vars.end(), helper.dims.begin(), helper.dims.end());
+    if (chunks > 0) vars.push_back(chunk);
+    piece.products(vars) = cast<int16_t>(0);
+    // Two neighbouring products by a saturating sum, which is what vpmaddubsw computes and nothing reaches its limits;
+    // then a plain addition, which processors have more units for than for a saturating one.
+    const auto accumulate = [&](const RDom &q, const Expr &base) {
+      const Var field("field"), block("block");
+      const RDom pair(0, 2);
+      std::vector<Var> pair_vars = vars;
+      pair_vars.push_back(field);
+      pair_vars.push_back(block);
+      Func two("two");
+      const Expr byte = 2 * l + pair;
+      two(pair_vars) = cast<int16_t>(0);
+      two(pair_vars) = Halide::saturating_add(
+          two(pair_vars), Halide::widening_mul(code(byte, field, base + block), activation(byte, field, base + block)));
+      std::vector<Expr> at(vars.begin(), vars.end());
+      at.push_back(q.x);
+      at.push_back(q.y);
+      piece.products(vars) += two(at);
+      piece.updates.push_back({two, pair, q});
     };
-    if (count > 0) {
-      const RDom q(0, 2, 0, fields, 0, count);
-      accumulate(q, begin + q.z);
-    }
-    if (with_half) {
-      const RDom q(0, 2, 0, 2, 0, 1);
-      accumulate(q, begin + count);
-    }
-    return piece;
+    if (count > 0) accumulate(RDom(0, fields, 0, count), begin);
+    if (with_half) accumulate(RDom(0, 2, 0, 1), begin + count);
+    sums.pieces.push_back(piece);
   };
-  const int most = static_cast<int>(schedule_.get("chunk", 8)) * (halves ? 2 : 1);
+  const int most = static_cast<int>(schedule_.get("chunk", 8)) * 4 / fields,
+            unroll = static_cast<int>(schedule_.get("unroll", 1));
   const int chunks = std::max(1, (whole + (half_left ? 1 : 0) + most - 1) / most);
-  const int size = (whole + chunks - 1) / chunks, full = size ? whole / size : 0, rest = whole - full * size;
-  std::vector<Piece> pieces;
-  if (full > 0) pieces.push_back(make_piece("products", chunk * size, size, false, true));
-  if (rest > 0 || half_left) pieces.push_back(make_piece("last", full * size, rest, half_left, false));
+  const int size = std::min(most, ((whole + chunks - 1) / chunks + unroll - 1) / unroll * unroll);
+  const int full = size ? whole / size : 0, rest = whole - full * size;
+  if (full > 0) add_piece("products", chunk * size, size, false, full);
+  if (rest > 0 || half_left) add_piece("last", full * size, rest, half_left, 0);
 
+  if (gemm) {
+    sums.codes = codes;
+    sums.code_dims = {byte_var, step_var};
+    sums.code_bytes = int64_t{kBlock} * units;
+    define_gemm(helper, sums);
+  } else {
+    const int64_t ahead = schedule_.get("prefetch", 0) / (kUnitBytes * tile_rows);
+    define_gemv(helper, sums, weights, ahead);
+  }
+}
+
+namespace {
+
+std::vector<VarOrRVar> loops(std::vector<VarOrRVar> before, const std::vector<Var> &dims,
+                             const std::vector<VarOrRVar> &after) {
+  before.insert(before.end(), dims.begin(), dims.end());
+  before.insert(before.end(), after.begin(), after.end());
+  return before;
+}
+
+}  // namespace
+
+// The int16 sums of a register tile: dims that are computed together are unrolled.
+void Lowering::schedule_products(const TernarySums::Piece &piece, const std::vector<Var> &tiled,
+                                 const std::vector<Var> &dims, const Halide::ImageParam *prefetched, int64_t ahead) {
+  Func products = piece.products;
+  const auto unroll = [&](auto stage) {
+    for (const Var &dim : tiled) stage.unroll(dim);
+  };
+  products.bound(piece.lane, 0, kLanes).vectorize(piece.lane, kLanes);
+  unroll(Halide::Stage(products));
+  for (size_t u = 0; u < piece.updates.size(); ++u) {
+    const TernarySums::Update &part = piece.updates[u];
+    const RDom &q = part.domain;
+    Halide::Stage update = products.update(static_cast<int>(u));
+    if (prefetched && ahead > 0)
+      update.prefetch(*prefetched, q.y, q.y, static_cast<int>(ahead), Halide::PrefetchBoundStrategy::NonFaulting);
+    update.reorder(loops({piece.lane}, dims, {q.x, q.y})).vectorize(piece.lane, kLanes);
+    unroll(update);
+    Halide::RVar at = q.y;
+    const int unrolled = static_cast<int>(schedule_.get("unroll", 1));
+    if (unrolled > 1) {
+      const Halide::RVar outer("steps"), inner("unrolled");
+      update.split(q.y, outer, inner, unrolled).unroll(inner);
+      at = inner;
+    }
+    if (piece.fields > 1) {
+      update.unroll(q.x);
+      at = q.x;
+    }
+    Func two = part.two;
+    two.compute_at(products, at).store_in(Halide::MemoryType::Stack);
+    two.bound(piece.lane, 0, kLanes).vectorize(piece.lane, kLanes);
+    unroll(Halide::Stage(two));
+    two.update(0).reorder(loops({part.pair.x, piece.lane}, dims, {})).atomic(true).vectorize(part.pair.x);
+    two.update(0).vectorize(piece.lane, kLanes);
+    unroll(two.update(0));
+  }
+}
+
+void Lowering::define_gemv(Helper &helper, const TernarySums &sums, const Halide::ImageParam &weights, int64_t ahead) {
   Func wide("wide"), total("total");
   const Var l8("l8");
   std::vector<Var> wide_vars = {l8};
-  wide_vars.insert(wide_vars.end(), dims.begin(), dims.end());
+  wide_vars.insert(wide_vars.end(), helper.dims.begin(), helper.dims.end());
   wide(wide_vars) = 0;
   std::vector<RDom> widened;
-  for (const Piece &piece : pieces) {
-    const RDom h(0, 2, 0, piece.chunked ? full : 1);
-    std::vector<Expr> at = arguments({2 * l8 + h.x}, dims);
-    if (piece.chunked) at.push_back(h.y);
-    wide(wide_vars) += cast<int32_t>(piece.func(at));
+  for (const TernarySums::Piece &piece : sums.pieces) {
+    const RDom h(0, 2, 0, std::max(1, piece.chunks));
+    std::vector<Expr> at = arguments({2 * l8 + h.x}, helper.dims);
+    if (piece.chunks > 0) at.push_back(h.y);
+    wide(wide_vars) += cast<int32_t>(piece.products(at));
     widened.push_back(h);
   }
   const RDom lane(0, 8);
-  total(dims) = 0;
-  total(dims) += wide(arguments({lane.x}, dims));
+  total(helper.dims) = 0;
+  total(helper.dims) += wide(arguments({lane.x}, helper.dims));
   helper.result = [total](const std::vector<Expr> &at) { return total(at); };
 
   Helper *self = &helper;
   helper.schedule = [=, this](const Place &place) mutable {
+    std::vector<Var> tiled;
+    for (size_t i = 0; i < self->dims.size(); ++i)
+      if (self->tiles[i] > 1) tiled.push_back(self->dims[i]);
     const auto unroll = [&](auto stage) {
-      for (size_t i = 0; i < self->dims.size(); ++i)
-        if (self->tiles[i] > 1) stage.unroll(self->dims[i]);
-    };
-    const auto loops = [&](std::vector<VarOrRVar> before, const std::vector<VarOrRVar> &after) {
-      before.insert(before.end(), self->dims.begin(), self->dims.end());
-      before.insert(before.end(), after.begin(), after.end());
-      return before;
+      for (const Var &dim : tiled) stage.unroll(dim);
     };
     compute(*self, total, place, 1);
     unroll(Halide::Stage(total));
@@ -172,25 +241,100 @@ void Lowering::define_contraction(Helper &helper, const Scope &body) {
     compute(*self, wide, place, 8);
     wide.bound(l8, 0, 8).vectorize(l8, 8);
     unroll(Halide::Stage(wide));
-    for (size_t i = 0; i < pieces.size(); ++i) {
+    for (size_t i = 0; i < sums.pieces.size(); ++i) {
       const RDom &h = widened[i];
-      wide.update(static_cast<int>(i)).reorder(loops({h.x, l8}, {h.y})).atomic().vectorize(h.x).vectorize(l8, 8);
-      unroll(wide.update(static_cast<int>(i)));
-      Func part = pieces[i].func;
-      compute(*self, part, pieces[i].chunked ? Place(wide, h.y) : place, kLanes);
-      part.bound(l, 0, kLanes).vectorize(l, kLanes);
-      unroll(Halide::Stage(part));
-      for (size_t d = 0; d < pieces[i].domains.size(); ++d) {
-        const RDom &q = pieces[i].domains[d];
-        Halide::Stage update = part.update(static_cast<int>(d));
-        update.reorder(loops({q.x, l}, {q.y, q.z})).atomic(true).vectorize(q.x).vectorize(l, kLanes);
-        unroll(update);
-        update.unroll(q.y);
-        const int unrolled = static_cast<int>(schedule_.get("unroll", 1));
-        if (unrolled > 1) update.unroll(q.z, unrolled);
-      }
+      Halide::Stage update = wide.update(static_cast<int>(i));
+      update.reorder(loops({h.x, l8}, self->dims, {h.y})).atomic().vectorize(h.x).vectorize(l8, 8);
+      unroll(update);
+      const TernarySums::Piece &piece = sums.pieces[i];
+      compute(*self, piece.products, piece.chunks > 0 ? Place(wide, h.y) : place, kLanes);
+      schedule_products(piece, tiled, self->dims, &weights, ahead);
     }
   };
+}
+
+// The helper's dimensions are a whole block of rows and tokens; register tiles are cut from it inside each chunk.
+void Lowering::define_gemm(Helper &helper, const TernarySums &sums) {
+  Func total("total");
+  const Var l8("l8"), chunk("chunk");
+  const std::vector<Var> dims = helper.dims;
+  total(dims) = 0;
+  std::vector<Func> wide;
+  std::vector<RDom> halves, lanes;
+  for (const TernarySums::Piece &piece : sums.pieces) {
+    const RDom h(0, 2), lane(0, 8, 0, std::max(1, piece.chunks));
+    Func pairs("pairs");
+    std::vector<Var> vars = {l8};
+    vars.insert(vars.end(), dims.begin(), dims.end());
+    std::vector<Expr> from = arguments({2 * l8 + h.x}, dims), to = arguments({lane.x}, dims);
+    if (piece.chunks > 0) {
+      vars.push_back(chunk);
+      from.push_back(chunk);
+      to.push_back(lane.y);
+    }
+    pairs(vars) = 0;
+    pairs(vars) += cast<int32_t>(piece.products(from));
+    total(dims) += pairs(to);
+    wide.push_back(pairs);
+    halves.push_back(h);
+    lanes.push_back(lane);
+  }
+  helper.result = [total](const std::vector<Expr> &at) { return total(at); };
+
+  Helper *self = &helper;
+  helper.schedule_block = [=, this](const Place &place) mutable {
+    Func codes = sums.codes;
+    codes.compute_at(place.level);
+    codes.bound(sums.code_dims[0], 0, kUnitBytes);
+    codes.bound(sums.code_dims[1], 0, static_cast<int>(sums.code_bytes / kUnitBytes));
+    codes.bound_extent(self->dims[self->vector_dim], static_cast<int>(self->tiles[self->vector_dim]));
+    codes.vectorize(sums.code_dims[0], kUnitBytes).unroll(sums.code_dims[1], 4);
+    store(codes, {sums.code_bytes * self->tiles[self->vector_dim], {}}, 1);
+  };
+  helper.schedule = [=, this](const Place &place) mutable {
+    const size_t n = self->vector_dim, m = 1 - n;
+    const int rows = static_cast<int>(schedule_.get("rows", 4)), tokens = static_cast<int>(schedule_.get("tokens", 2));
+    compute(*self, total, place, 1);
+    total.vectorize(dims[n], 8);
+    for (size_t i = 0; i < sums.pieces.size(); ++i) {
+      const RDom &lane = lanes[i];
+      const Var no("no"), ni("ni"), mo("mo"), mi("mi");
+      Halide::Stage update = total.update(static_cast<int>(i));
+      update.split(dims[n], no, ni, rows).split(dims[m], mo, mi, tokens);
+      const bool tokens_inside = schedule_.get("order", 0) == 0;
+      update.reorder({lane.x, ni, mi, tokens_inside ? mo : no, tokens_inside ? no : mo, lane.y});
+      update.atomic().vectorize(lane.x).vectorize(ni).unroll(mi);
+      const Place tile(total, tokens_inside ? mo : no);
+      for (Func func : {wide[i], sums.pieces[i].products}) {
+        func.compute_at(tile.level);
+        func.bound_extent(dims[n], rows).bound_extent(dims[m], tokens);
+        store(func, {int64_t{kLanes} * rows * tokens, {}}, func.types()[0].bytes());
+      }
+      wide[i].bound(l8, 0, 8).vectorize(l8, 8).unroll(dims[n]).unroll(dims[m]);
+      wide[i].update(0).reorder(loops({halves[i].x, l8}, dims, {})).atomic().vectorize(halves[i].x).vectorize(l8, 8);
+      wide[i].update(0).unroll(dims[n]).unroll(dims[m]);
+      schedule_products(sums.pieces[i], dims, dims, nullptr, 0);
+    }
+  };
+}
+
+// Loops of a GEMM: blocks of weight rows (unpacked once each), blocks of tokens that pass over them.
+Place Lowering::tile_gemm(Func func, const std::vector<Var> &vars, const std::vector<int64_t> &tiles, Stage &stage) {
+  if (vars.size() != 2) throw Error("halide.gemm wants an output of two indices");
+  const auto guard = Halide::TailStrategy::GuardWithIf;
+  const Var row_block("row_block"), row("row"), token_block("token_block"), token("token");
+  func.split(vars[0], row_block, row, static_cast<int>(tiles[0]), guard)
+      .split(vars[1], token_block, token, static_cast<int>(tiles[1]), guard)
+      .reorder(row, token, token_block, row_block)
+      .vectorize(row, 8);
+  for (const auto &helper : stage.helpers) {
+    if (helper->schedule_block) {
+      helper->schedule_block(Place(func, row_block));
+    } else if (helper->follows_vector_var) {
+      throw Error("halide.gemm cannot compute another reduction along the rows of the weights");
+    }
+  }
+  return Place(func, token_block);
 }
 
 }  // namespace bittern::codegen::halide

@@ -14,6 +14,20 @@ Schedule gemv(const std::string &layout, int64_t rows, int64_t tokens = 1, int64
   return {"halide", "gemv", {{"rows", rows}, {"tokens", tokens}, {"chunk", chunk}}, layout};
 }
 
+Schedule gemm(const std::string &layout, int64_t rows, int64_t tokens, int64_t nb, int64_t mb, int64_t chunk,
+              int64_t order = 1, int64_t unroll = 1) {
+  return {"halide",
+          "gemm",
+          {{"rows", rows},
+           {"tokens", tokens},
+           {"nb", nb},
+           {"mb", mb},
+           {"chunk", chunk},
+           {"order", order},
+           {"unroll", unroll}},
+          layout};
+}
+
 void check_fixed(const KernelSpec &spec, const Schedule &schedule, const Sizes &sizes, const std::vector<Fill> &fills,
                  int64_t m_max = INT64_MAX) {
   Sizes fixed = sizes;
@@ -59,11 +73,65 @@ TEST_CASE("gemv: extremes at depth") {
   check_fixed(spec, gemv("i2r4", 4, 1, 16), {{"M", 1}, {"N", 9}, {"K", 6976}}, kExtremes, 1);
 }
 
+TEST_CASE("gemm: every layout, blocks and tails") {
+  const KernelSpec &spec = compiler::builtin_kernel("w2a8_matmul");
+  const std::vector<Sizes> shapes = {{{"M", 1}, {"N", 1}, {"K", 1}},
+                                     {{"M", 9}, {"N", 67}, {"K", 64}},
+                                     {{"M", 33}, {"N", 96}, {"K", 129}},
+                                     {{"M", 5}, {"N", 130}, {"K", 447}}};
+  for (const Sizes &shape : shapes) {
+    check_fixed(spec, gemm("i2r1", 2, 4, 32, 16, 10, 1, 2), shape, {Fill::Random});
+    check_fixed(spec, gemm("i2r2", 4, 2, 16, 8, 4, 0), shape, {Fill::Random});
+    check_fixed(spec, gemm("i2r4", 4, 2, 64, 32, 16), shape, {Fill::Random});
+    check_fixed(spec, gemm("i2r8", 2, 4, 32, 128, 5, 0, 4), shape, {Fill::Random});
+  }
+  check_fixed(spec, gemm("i2r4", 2, 4, 32, 16, 16, 1, 2), {{"M", 17}, {"N", 33}, {"K", 6976}}, kExtremes);
+}
+
 TEST_CASE("kernels given only as text") {
   check_fixed(file_kernel("bias_clamp.bk"), gemv("i2r4", 4), {{"M", 3}, {"N", 67}, {"K", 200}}, kExtremes);
   check_fixed(file_kernel("two_sums.bk"), gemv("i2r2", 2), {{"M", 3}, {"N", 67}, {"K", 200}}, kExtremes);
   check_fixed(file_kernel("gather_rows.bk"), gemv("i2r4", 4), {{"M", 3}, {"N", 67}, {"R", 41}, {"K", 200}}, kExtremes);
+  check_fixed(file_kernel("bias_clamp.bk"), gemm("i2r4", 2, 4, 32, 16, 10), {{"M", 19}, {"N", 67}, {"K", 200}},
+              kExtremes);
+  check_fixed(file_kernel("two_sums.bk"), gemm("i2r4", 2, 4, 32, 16, 10), {{"M", 19}, {"N", 67}, {"K", 200}},
+              kExtremes);
+  check_fixed(file_kernel("gather_rows.bk"), gemm("i2r2", 2, 4, 32, 16, 10),
+              {{"M", 9}, {"N", 67}, {"R", 41}, {"K", 200}}, kExtremes);
   const Schedule loops{"halide", "loops", {}, "i2r4"};
   check_fixed(file_kernel("gather_columns.bk"), loops, {{"M", 3}, {"N", 67}, {"K", 200}, {"C", 37}}, kExtremes);
   check_fixed(file_kernel("two_sums.bk"), loops, {{"M", 3}, {"N", 67}, {"K", 200}}, kExtremes);
+}
+
+TEST_CASE("the space of GEMV has many legal points, and its limits have reasons") {
+  const KernelSpec &spec = compiler::builtin_kernel("w2a8_matmul");
+  const schedules::Target &target = schedules::find_target("x86-64-avx2");
+  int legal = 0;
+  for (const schedules::Point &point : schedules::enumerate(spec, {{"M", 1}, {"N", 2560}, {"K", 2560}}, target))
+    if (point.schedule.backend == "halide" && point.schedule.template_name == "gemv") legal += point.illegal.empty();
+  CHECK(legal >= 40);
+  const Sizes sizes{{"M", 1}, {"N", 2560}, {"K", 2560}};
+  CHECK(schedules::illegal(spec, sizes, gemv("i2r8", 4), target).has_value());
+  CHECK(schedules::illegal(spec, sizes, gemv("i2r1", 1, 2), target).has_value());
+  CHECK(schedules::illegal(spec, sizes, gemv("i2q32", 4), target).has_value());
+  CHECK_FALSE(schedules::illegal(spec, sizes, gemv("i2r4", 4), target).has_value());
+}
+
+TEST_CASE("what cannot be compiled is said, not emitted") {
+  const KernelSpec &spec = compiler::builtin_kernel("w2a8_matmul");
+  const schedules::Target &target = schedules::find_target("x86-64-avx2");
+  const auto compile = [&](const KernelSpec &kernel, const Schedule &schedule, const Sizes &fixed) {
+    return codegen::compile({kernel, schedule, target, fixed, 1, INT64_MAX, "kernel_under_test"});
+  };
+  CHECK_THROWS_WITH_AS(compile(spec, gemv("i2r4", 4), {}),
+                       "halide.gemv needs the number of weight rows (N) to be fixed", Error);
+  CHECK_THROWS_WITH_AS(compile(spec, gemv("i2q32", 4), {{"N", 64}, {"K", 64}}), "halide.gemv cannot read layout i2q32",
+                       Error);
+  CHECK_THROWS_AS(compile(compiler::builtin_kernel("residual_add"), gemv("i2r4", 4), {{"K", 64}}), Error);
+}
+
+TEST_CASE("no fused multiply-add, nothing called but memcpy and memset") {
+  const Loaded kernel(compiler::builtin_kernel("rmsnorm_quant"), {"halide", "loops", {}, ""});
+  CHECK(kernel.compiled().assembly.find("vfm") == std::string::npos);
+  CHECK(kernel.compiled().assembly.find("vmulps") != std::string::npos);
 }
