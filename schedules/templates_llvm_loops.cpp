@@ -27,9 +27,14 @@ bool contains_sum(const ExprPtr &e) {
   return e->op == Op::Sum || std::any_of(e->args.begin(), e->args.end(), contains_sum);
 }
 
-bool has_sum(const KernelSpec &spec) {
-  return std::any_of(spec.definitions.begin(), spec.definitions.end(),
-                     [](const compiler::Definition &definition) { return contains_sum(definition.value); });
+// Whether several sums can advance together: there is one with an index of its own, not only that of a row which other
+// definitions share.
+bool has_block_of_sums(const KernelSpec &spec) {
+  size_t deepest = 0;
+  for (const compiler::Definition &definition : spec.definitions) deepest = std::max(deepest, definition.vars.size());
+  return std::any_of(spec.definitions.begin(), spec.definitions.end(), [&](const compiler::Definition &definition) {
+    return contains_sum(definition.value) && (definition.vars.size() >= 2 || definition.vars.size() == deepest);
+  });
 }
 
 // Whether threads divide the rows of a matrix whose sums are the results, so that time goes into streaming it.
@@ -46,7 +51,7 @@ bool x86(const Target &target) { return target.llvm_triple.starts_with("x86_64")
 
 std::vector<Param> loops_params(const KernelSpec &spec, const Target &) {
   std::vector<Param> all;
-  if (has_sum(spec)) {
+  if (has_block_of_sums(spec)) {
     all.push_back({"rows", {1, 2, 4, 8}, 4, "results along the innermost index whose sums advance together"});
     all.push_back({"tokens", {1, 2, 4}, 1, "results along the index before it whose sums advance together"});
     all.push_back({"prefetch",
@@ -80,7 +85,7 @@ std::optional<std::string> illegal_block(const KernelSpec &, const Sizes &, cons
 // Smaller is sooner: for one token a single row, for many eight sums at a time.
 double prior(const KernelSpec &spec, const Sizes &sizes, const Schedule &schedule, const Target &) {
   double cost = has_ternary(spec) ? 50 : 1;
-  if (has_sum(spec)) {
+  if (has_block_of_sums(spec)) {
     const auto together = static_cast<double>(schedule.get("rows", 4) * schedule.get("tokens", 1));
     const auto tokens = sizes.find("M");
     const bool stream = streams_rows(spec) && tokens != sizes.end() && tokens->second < 8;
