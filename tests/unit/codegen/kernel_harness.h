@@ -78,6 +78,14 @@ class LoadedPack {
   const bt_pack *pack_ = nullptr;
 };
 
+// Names of the targets whose code this machine can run.
+inline std::vector<std::string> runnable_targets() {
+  std::vector<std::string> names;
+  for (const schedules::Target &target : schedules::targets())
+    if ((target.isa_needs & ~schedules::host_target().isa_needs) == 0) names.push_back(target.name);
+  return names;
+}
+
 inline codegen::Compiled compile(const compiler::KernelSpec &spec, const std::string &schedule,
                                  const std::string &target, const compiler::Sizes &fixed = {},
                                  const std::string &symbol = "kernel_under_test") {
