@@ -5,7 +5,6 @@
 #include <condition_variable>
 #include <deque>
 #include <exception>
-#include <filesystem>
 #include <fstream>
 #include <mutex>
 #include <thread>
@@ -24,6 +23,12 @@ std::string read_file(const std::string &path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) throw Error(fmt::format("cannot read {}", path));
   return {std::istreambuf_iterator<char>(file), {}};
+}
+
+void write_file(const std::string &path, const std::string &bytes) {
+  std::ofstream file(path, std::ios::binary);
+  file << bytes;
+  if (!file.flush()) throw Error(fmt::format("cannot write {}", path));
 }
 
 }  // namespace
@@ -115,16 +120,15 @@ void Farm::make(Worker &worker, FarmJob &job) const {
       job.object.sha256 = sha256_hex(all);
       job.object.descriptor = compiled.at("descriptor").dump();
       job.object.compile_ms = compiled.at("ms");
-    } else {
-      for (size_t i = 0; i < job.object.objects.size(); ++i) {
-        paths.push_back(fmt::format("{}/{}.{}.o", folder_, job.symbol, i));
-        std::ofstream file(paths.back(), std::ios::binary);
-        file << job.object.objects[i];
-        if (!file.flush()) throw Error(fmt::format("cannot write {}", paths.back()));
-      }
     }
     const std::string library = fmt::format("{}/{}.so", folder_, job.symbol);
-    if (!std::filesystem::exists(library))
+    if (!job.object.library.empty()) {
+      write_file(library, job.object.library);
+    } else {
+      for (size_t i = paths.size(); i < job.object.objects.size(); ++i) {
+        paths.push_back(fmt::format("{}/{}.{}.o", folder_, job.symbol, i));
+        write_file(paths.back(), job.object.objects[i]);
+      }
       worker.call({{"op", "link"},
                    {"objects", paths},
                    {"target", job.problem->target},
@@ -135,6 +139,8 @@ void Farm::make(Worker &worker, FarmJob &job) const {
                       {"threads", job.problem->threads},
                       {"roof_pct", 0}}}}},
                   limits_.compile_seconds);
+      job.object.library = read_file(library);
+    }
     if (job.proof.id == 0) {
       const json verdict = worker.call(proof_request(job, library, 0), limits_.proof_seconds);
       job.proof.passed = verdict.at("passed");

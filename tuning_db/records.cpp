@@ -25,7 +25,7 @@ CREATE TABLE problems(
   threads INTEGER NOT NULL, target TEXT NOT NULL, UNIQUE(machine, key)) STRICT;
 CREATE TABLE objects(
   id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, sha256 TEXT NOT NULL, descriptor TEXT NOT NULL,
-  compile_ms REAL NOT NULL) STRICT;
+  compile_ms REAL NOT NULL, library BLOB NOT NULL, library_sha256 TEXT NOT NULL) STRICT;
 CREATE TABLE object_parts(
   object INTEGER NOT NULL REFERENCES objects(id), part INTEGER NOT NULL, bytes BLOB NOT NULL,
   PRIMARY KEY(object, part)) STRICT;
@@ -218,11 +218,14 @@ std::optional<ObjectRecord> Records::find_object(const std::string &key) {
 
 int64_t Records::add_object(const std::string &key, const ObjectRecord &object) {
   Transaction transaction(database_);
-  Statement(database_, "INSERT INTO objects(key, sha256, descriptor, compile_ms) VALUES(?,?,?,?)")
+  Statement(database_,
+            "INSERT INTO objects(key, sha256, descriptor, compile_ms, library, library_sha256) VALUES(?,?,?,?,?,?)")
       .bind(key)
       .bind(object.sha256)
       .bind(object.descriptor)
       .bind(object.compile_ms)
+      .blob(object.library)
+      .bind(sha256_hex(object.library))
       .run();
   const int64_t id = database_.last_row();
   Statement part(database_, "INSERT INTO object_parts(object, part, bytes) VALUES(?,?,?)");
@@ -233,9 +236,9 @@ int64_t Records::add_object(const std::string &key, const ObjectRecord &object) 
 }
 
 ObjectRecord Records::object(int64_t id) {
-  Statement row(database_, "SELECT sha256, descriptor, compile_ms FROM objects WHERE id = ?");
+  Statement row(database_, "SELECT sha256, descriptor, compile_ms, library, library_sha256 FROM objects WHERE id = ?");
   if (!row.bind(id).step()) throw Error(fmt::format("tuning database {}: no object {}", path(), id));
-  ObjectRecord result{id, row.text(0), {}, row.text(1), row.real(2)};
+  ObjectRecord result{id, row.text(0), {}, row.bytes(3), row.text(1), row.real(2)};
   Statement parts(database_, "SELECT bytes FROM object_parts WHERE object = ? ORDER BY part");
   parts.bind(id);
   std::string all;
@@ -243,7 +246,7 @@ ObjectRecord Records::object(int64_t id) {
     result.objects.push_back(parts.bytes(0));
     all += result.objects.back();
   }
-  if (sha256_hex(all) != result.sha256)
+  if (sha256_hex(all) != result.sha256 || sha256_hex(result.library) != row.text(4))
     throw Error(fmt::format("tuning database {}: object {} does not match its SHA-256", path(), id));
   return result;
 }

@@ -24,7 +24,8 @@ const char *status_name(Status);
 struct ObjectRecord {
   int64_t id = 0;
   std::string sha256;                // over the objects' bytes, in order
-  std::vector<std::string> objects;  // relocatable ELF objects: what was proved and timed, and goes into the pack
+  std::vector<std::string> objects;  // relocatable ELF objects: what goes into the pack
+  std::string library;               // the objects linked alone: what was proved and timed, ready to load
   std::string descriptor;            // JSON of codegen::Descriptor
   double compile_ms = 0;
 };

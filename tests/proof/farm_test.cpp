@@ -60,8 +60,8 @@ struct Bench {
   }
 };
 
-// Overwrites the first instructions of the kernel in a shared object.
-void patch(const std::string &from, const std::string &to, const std::string &code) {
+// A shared object with other first instructions of its kernel.
+std::string patched(const std::string &from, const std::string &code) {
   void *library = dlopen(from.c_str(), RTLD_NOW | RTLD_LOCAL);
   REQUIRE(library != nullptr);
   const auto *pack = static_cast<const bt_pack *>(dlsym(library, "bt_pack_table"));
@@ -72,16 +72,16 @@ void patch(const std::string &from, const std::string &to, const std::string &co
   const auto address = static_cast<uint64_t>(static_cast<char *>(entry) - static_cast<char *>(info.dli_fbase));
   dlclose(library);
   std::ifstream in(from, std::ios::binary);
-  std::string bytes((std::istreambuf_iterator<char>(in)), {});
+  std::string image((std::istreambuf_iterator<char>(in)), {});
   Elf64_Ehdr header;
-  std::memcpy(&header, bytes.data(), sizeof header);
+  std::memcpy(&header, image.data(), sizeof header);
   for (int i = 0; i < header.e_phnum; ++i) {
     Elf64_Phdr segment;
-    std::memcpy(&segment, bytes.data() + header.e_phoff + static_cast<size_t>(i) * sizeof segment, sizeof segment);
+    std::memcpy(&segment, image.data() + header.e_phoff + static_cast<size_t>(i) * sizeof segment, sizeof segment);
     if (segment.p_type == PT_LOAD && address >= segment.p_vaddr && address < segment.p_vaddr + segment.p_filesz)
-      bytes.replace(address - segment.p_vaddr + segment.p_offset, code.size(), code);
+      image.replace(address - segment.p_vaddr + segment.p_offset, code.size(), code);
   }
-  std::ofstream(to, std::ios::binary) << bytes;
+  return image;
 }
 
 std::string bytes(std::initializer_list<int> values) {
@@ -126,8 +126,8 @@ TEST_CASE("machine code that misbehaves is a rejected candidate, never a dead tu
   for (const Case &bad : cases) {
     CAPTURE(bad.name);
     FarmJob job = bench.job(bad.name);
-    job.object = good.object;  // compiled already: what is linked is the patched library lying there
-    patch(good.library, bench.folder.path() + "/" + bad.name + ".so", bad.code);
+    job.object = good.object;
+    job.object.library = patched(good.library, bad.code);
     bench.run(job);
     CAPTURE(job.rejected);
     CHECK(job.done);
@@ -137,7 +137,7 @@ TEST_CASE("machine code that misbehaves is a rejected candidate, never a dead tu
   FarmJob again = bench.job("again");
   bench.run(again);
   CHECK_MESSAGE(again.rejected.empty(), again.rejected);
-  CHECK(again.proof.proof_id == good.proof.proof_id);
+  CHECK(again.proof.reference == good.proof.reference);
 }
 
 TEST_CASE("a reason says what was running") {
@@ -146,7 +146,7 @@ TEST_CASE("a reason says what was running") {
   bench.run(good);
   FarmJob job = bench.job("bad");
   job.object = good.object;
-  patch(good.library, bench.folder.path() + "/bad.so", bytes({0x0f, 0x0b}));
+  job.object.library = patched(good.library, bytes({0x0f, 0x0b}));
   bench.run(job);
   CHECK(job.rejected.find("input set 'random'") != std::string::npos);
   CHECK(job.rejected.find("K=130") != std::string::npos);

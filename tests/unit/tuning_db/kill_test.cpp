@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <random>
 #include <thread>
@@ -32,11 +34,12 @@ struct Folder {
 
 TuneCommand small_tune() {
   TuneCommand tune;
-  tune.work.shapes = "96x256";
-  tune.work.batch = {1};
+  const char *patience = std::getenv("BITTERN_TEST_PATIENCE");
+  tune.work.shapes = "96x256,64x384";
+  tune.work.batch = {1, 8};
   tune.threads = {1};
-  tune.patience = "quick";
-  tune.time_limit = 30;
+  tune.patience = patience ? patience : "quick";
+  tune.time_limit = 40;
   tune.quiet = true;
   tune.json = true;
   tune.worker = test_worker();
@@ -81,10 +84,14 @@ TEST_CASE("twenty kills lose nothing that was committed, and the tuner goes on")
   std::mt19937 random(20);
   std::vector<Sample> before;
   int with_samples = 0;
+  setenv("BITTERN_TEST_PATIENCE", "normal", 1);  // enough work for all twenty
   for (int kill_number = 0; kill_number < 20; ++kill_number) {
     const pid_t child = start_tuner(cache.path);
-    // Where the run stands when it is killed: later each time at first, then anywhere.
-    const int wait = 100 + static_cast<int>(random() % static_cast<unsigned>(300 + 80 * kill_number));
+    // Every other run is killed while it starts, compiles or proves; the others once they have begun to measure.
+    const int wait = 50 + static_cast<int>(random() % 700);
+    if (kill_number % 2 == 1)
+      for (int i = 0; i < 100 && (!std::filesystem::exists(path) || all_samples(path).size() == before.size()); ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
     std::this_thread::sleep_for(std::chrono::milliseconds(wait));
     // What is committed now must be there afterwards.
     std::vector<Sample> committed = before;
@@ -98,6 +105,8 @@ TEST_CASE("twenty kills lose nothing that was committed, and the tuner goes on")
     with_samples += after.size() > before.size();
     before = after;
   }
+  unsetenv("BITTERN_TEST_PATIENCE");
+  CHECK(with_samples > 0);
   MESSAGE("samples after twenty kills: " << before.size() << ", runs that added some: " << with_samples);
 
   const pid_t child = start_tuner(cache.path);

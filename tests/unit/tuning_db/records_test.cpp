@@ -92,6 +92,7 @@ TEST_CASE("everything written comes back after reopening") {
     ObjectRecord object;
     object.objects = {std::string("\0\1elf", 5), "second"};
     object.sha256 = sha256_hex(object.objects[0] + object.objects[1]);
+    object.library = "linked";
     object.descriptor = "{}";
     object.compile_ms = 12.5;
     const int64_t object_id = records.add_object("key", object);
@@ -112,6 +113,7 @@ TEST_CASE("everything written comes back after reopening") {
   REQUIRE(object);
   CHECK(object->objects[0] == std::string("\0\1elf", 5));
   CHECK(object->objects[1] == "second");
+  CHECK(object->library == "linked");
   REQUIRE(records.find_proof(object->id, "{\"M\":8}"));
   CHECK(records.find_proof(object->id, "{\"M\":8}")->proof_id == "0123456789abcdef");
   CHECK_FALSE(records.find_proof(object->id, "{\"M\":9}"));
