@@ -119,6 +119,8 @@ std::optional<std::string> illegal_gemv(const KernelSpec &spec, const Sizes &siz
   if (rows % interleaved != 0)
     return fmt::format("rows={} is not a multiple of the {} rows that layout {} interleaves", rows, interleaved,
                        s.layout);
+  if (rows > interleaved && s.get("prefetch", 0) > 0)
+    return fmt::format("rows={} of layout {} lie in several places, and one prefetch covers one", rows, s.layout);
   if (rows * tokens > 8) return fmt::format("rows={} times tokens={} sums do not fit 16 registers", rows, tokens);
   if (const int64_t m = tokens_of(sizes); m > 0 && tokens > m)
     return fmt::format("tokens={} is more than M={}", tokens, m);

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "compiler/bounds.h"
+#include "runtime/abi/kernel_abi.h"
 #include "schedules/contraction_plan.h"
 #include "schedules/layout.h"
 #include "schedules/template.h"
@@ -73,26 +74,31 @@ int64_t interleaved_units(const std::string &layout) {
 
 std::optional<std::string> int32_overflow(const Facts &kernel, const Sizes &sizes) {
   const int64_t depth = size_or(sizes, kernel.k, 0);
-  if (const auto reason = compiler::accumulator_overflow(Interval{0, 2}, kActivation, depth, 32))
+  if (const auto reason = compiler::accumulator_overflow(Interval{0, 8}, kActivation, depth, 32))
     return fmt::format("int32 sums over {}={}: {}", kernel.k, depth, *reason);
   return std::nullopt;
 }
 
 // --- gemv ---------------------------------------------------------------------------------------------------------
 
-std::vector<Param> gemv_params(const KernelSpec &spec, const Target &) {
+// Targets whose dot products sum straight into int32 lanes have no int16 accumulators to bound, and 32 registers.
+bool direct(const Target &target) { return (target.isa_needs & BT_ISA_AVX512VNNI) != 0; }
+
+std::vector<Param> gemv_params(const KernelSpec &spec, const Target &target) {
   std::vector<int64_t> tokens = {1, 2, 3, 4, 8};
   if (facts(spec).m.empty()) tokens = {1};
   return {{"rows", {1, 2, 4, 8}, 4, "32-byte units of different rows summed together"},
           {"tokens", tokens, 1, "activation rows a unit of weights meets"},
-          {"chunk", {8, 16}, 16, "units summed in int16 before widening"},
+          {"chunk", direct(target) ? std::vector<int64_t>{16} : std::vector<int64_t>{8, 16}, 16,
+           "units summed in int16 before widening; without meaning where sums go straight to int32"},
           {"unroll", {1, 2}, 1, "units a loop step"},
           {"prefetch", {0, 1024, 2048, 4096, 8192}, 2048, "bytes of weights fetched ahead"},
           {"hint", {0, 1}, 1, "prefetch into all cache levels (1) or past them (0)"},
           {"scaled", {0, 1}, 0, "1: odd fields are summed in place at four times their value, saving two shifts"}};
 }
 
-std::optional<std::string> gemv_illegal(const KernelSpec &spec, const Sizes &sizes, const Schedule &s, const Target &) {
+std::optional<std::string> gemv_illegal(const KernelSpec &spec, const Sizes &sizes, const Schedule &s,
+                                        const Target &target) {
   const int64_t rows = s.get("rows", 4), tokens = s.get("tokens", 1), chunk = s.get("chunk", 16);
   const bool scaled = s.get("scaled", 0) != 0;
   const int64_t interleaved = interleaved_units(s.layout);
@@ -104,10 +110,10 @@ std::optional<std::string> gemv_illegal(const KernelSpec &spec, const Sizes &siz
   // A lane of pair products takes two products a field; scaled schedules have two accumulators of two fields each.
   const auto overflow = scaled ? compiler::accumulator_overflow(Interval{0, 8}, kActivation, 4 * chunk, 16)
                                : compiler::accumulator_overflow(Interval{0, 2}, kActivation, 8 * chunk, 16);
-  if (overflow) return fmt::format("chunk={}: {}", chunk, *overflow);
-  if (rows * tokens * (scaled ? 2 : 1) > 8)
-    return fmt::format("rows={} times tokens={}{} accumulators do not fit 16 registers", rows, tokens,
-                       scaled ? " times 2" : "");
+  if (overflow && !direct(target)) return fmt::format("chunk={}: {}", chunk, *overflow);
+  if (rows * tokens * (scaled ? 2 : 1) > target.vector_registers * 5 / 8 - 2)
+    return fmt::format("rows={} times tokens={}{} accumulators do not fit {} registers", rows, tokens,
+                       scaled ? " times 2" : "", target.vector_registers);
   if (s.get("prefetch", 0) == 0 && s.get("hint", 1) == 0) return "hint=0 says nothing without a prefetch";
   const Facts &kernel = facts(spec);
   if (const auto m = sizes.find(kernel.m); m != sizes.end() && tokens > 1 && tokens > m->second)
@@ -150,7 +156,7 @@ double gemv_prior(const KernelSpec &spec, const Sizes &sizes, const Schedule &s,
   return cost / work.roof;
 }
 
-Schedule gemv(const std::string &layout, int64_t tokens) {
+Schedule gemv(const std::string &layout, int64_t tokens, const Target &target) {
   // Measured: few tokens gain from fewer shifts, more tokens from more accumulators; a step of two tokens over half of
   // what a layout keeps together loses more than the shifts.
   const bool whole_tiles = tokens == 2 && is_quads(layout) && interleaved_units(layout) > 2;
@@ -159,7 +165,7 @@ Schedule gemv(const std::string &layout, int64_t tokens) {
           "gemv",
           {{"rows", tokens == 1 || whole_tiles ? 4 : 2},
            {"tokens", tokens},
-           {"chunk", scaled ? 8 : 16},
+           {"chunk", scaled && !direct(target) ? 8 : 16},
            {"unroll", 1},
            {"prefetch", 4096},
            {"hint", tokens == 1 ? 0 : 1},
@@ -171,31 +177,36 @@ std::vector<Default> gemv_defaults(const KernelSpec &spec, const Target &target)
   std::vector<Default> all;
   const bool one_token = facts(spec).m.empty();
   for (const std::string &layout : all_layouts(spec, target)) {
-    all.push_back({gemv(layout, 1), 1, one_token ? INT64_MAX : 1});
+    all.push_back({gemv(layout, 1, target), 1, one_token ? INT64_MAX : 1});
     if (one_token) continue;
-    all.push_back({gemv(layout, 2), 2, 2});
-    all.push_back({gemv(layout, 4), 3, kFewTokens});
+    all.push_back({gemv(layout, 2, target), 2, 2});
+    all.push_back({gemv(layout, 4, target), 3, kFewTokens});
   }
   return all;
 }
 
 // --- gemm ---------------------------------------------------------------------------------------------------------
 
-std::vector<Param> gemm_params(const KernelSpec &, const Target &) {
+std::vector<Param> gemm_params(const KernelSpec &, const Target &target) {
   return {{"nr", {1, 2, 3, 4}, 4, "vectors of 8 rows in the register tile"},
-          {"mt", {2, 3, 4}, 2, "tokens in the register tile"},
+          {"mt", direct(target) ? std::vector<int64_t>{2, 3, 4, 6, 8} : std::vector<int64_t>{2, 3, 4}, 2,
+           "tokens in the register tile"},
           {"nb", {32, 64, 96}, 32, "rows unpacked together"},
           {"mb", {32, 128, 512}, 128, "tokens that pass over unpacked codes"},
           {"kb", {256, 512, 1024, 2048}, 512, "k unpacked together; a group's length where sums run over groups"},
           {"unroll", {1, 2, 4}, 2, "steps of 4 k a loop step"}};
 }
 
-std::optional<std::string> gemm_illegal(const KernelSpec &spec, const Sizes &sizes, const Schedule &s, const Target &) {
+std::optional<std::string> gemm_illegal(const KernelSpec &spec, const Sizes &sizes, const Schedule &s,
+                                        const Target &target) {
   const int64_t nr = s.get("nr", 4), mt = s.get("mt", 2), nb = s.get("nb", 32);
-  if (nr * mt > 9) return fmt::format("nr={} times mt={} accumulators do not fit 16 registers", nr, mt);
+  if (nr * mt > (direct(target) ? 24 : 9))
+    return fmt::format("nr={} times mt={} accumulators do not fit {} registers", nr, mt, target.vector_registers);
   if (nb % (8 * nr) != 0) return fmt::format("nb={} is not a multiple of the register tile's {} rows", nb, 8 * nr);
   // 64 steps of 4 k, two products a lane each.
-  if (const auto overflow = compiler::accumulator_overflow(Interval{0, 2}, kActivation, 128, 16)) return overflow;
+  if (!direct(target)) {
+    if (const auto overflow = compiler::accumulator_overflow(Interval{0, 2}, kActivation, 128, 16)) return overflow;
+  }
   const Facts &kernel = facts(spec);
   if (kernel.m.empty()) return "the kernel has no tokens to share unpacked codes";
   if (kernel.grouped && s.get("mb", 128) > 32)
@@ -230,8 +241,8 @@ std::vector<Default> gemm_defaults(const KernelSpec &spec, const Target &target)
   for (const std::string &layout : all_layouts(spec, target)) {
     Schedule schedule{"llvm",
                       "gemm",
-                      {{"nr", 2},
-                       {"mt", 4},
+                      {{"nr", direct(target) ? 4 : 2},
+                       {"mt", direct(target) ? 6 : 4},
                        {"nb", 32},
                        {"mb", kernel.grouped ? 32 : 128},
                        {"kb", kernel.grouped ? 512 : 256},

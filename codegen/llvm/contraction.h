@@ -23,8 +23,13 @@ class PairArithmetic {
   llvm::Type *words() const;   // <8 x i32>
   // Lane i: codes[2 i] * activations[2 i] + codes[2 i + 1] * activations[2 i + 1], codes unsigned, |result| < 2^15.
   llvm::Value *pair_products(llvm::Value *codes, llvm::Value *activations);
-  // Lane i: halves[2 i] + halves[2 i + 1] in int32.
-  llvm::Value *widen(llvm::Value *halves);
+  // Whether products are summed straight into int32 lanes; if not, int16 lanes hold them for a while.
+  bool direct() const { return kb_.vnni(); }
+  llvm::Type *partial() const { return direct() ? words() : halves(); }
+  // The partial sum with 32 more products.
+  llvm::Value *accumulate(llvm::Value *sum, llvm::Value *codes, llvm::Value *activations);
+  // A partial sum in int32: lane i of words is halves[2 i] + halves[2 i + 1].
+  llvm::Value *widen(llvm::Value *sum);
   // 2-bit field of every byte, moved down to bits 0 and 1; `shift` is a constant or an i64 below 8.
   llvm::Value *field(llvm::Value *packed, int shift);
   llvm::Value *field(llvm::Value *packed, llvm::Value *shift);

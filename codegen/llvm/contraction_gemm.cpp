@@ -177,10 +177,11 @@ class Gemm {
 
   // The register tile: quads [from, to) of nr vectors of codes by mt activation rows, added to the sums at `sums`.
   void tile(Value *codes, const Values &activations, Value *from, Value *to, Value *sums) {
-    constexpr int64_t kInt16Quads = 64;  // 2 * 2 * 64 * -128 = -2^15: proven by the schedule's legality
-    kb_.loop(from, to, kInt16Quads, [&](Value *begin) {
-      Value *end = kb_.minimum(b_.CreateAdd(begin, kb_.i64(kInt16Quads)), to);
-      Values partial(static_cast<size_t>(nr_ * mt_), llvm::Constant::getNullValue(isa_.halves()));
+    // int16 lanes: 2 * 2 * 64 * -128 = -2^15, proven by the schedule's legality. int32 lanes hold any chunk of k.
+    const int64_t quads = isa_.direct() ? int64_t{1} << 32 : 64;
+    kb_.loop(from, to, quads, [&](Value *begin) {
+      Value *end = kb_.minimum(b_.CreateAdd(begin, kb_.i64(quads)), to);
+      Values partial(static_cast<size_t>(nr_ * mt_), llvm::Constant::getNullValue(isa_.partial()));
       // Ends are multiples of 4 quads, so unrolling by 1, 2 or 4 leaves no rest.
       partial = kb_.loop(begin, end, unroll_, partial, [&](Value *at, const Values &carried) {
         Values next = carried;
@@ -211,7 +212,7 @@ class Gemm {
       Value *spread = b_.CreateBitCast(b_.CreateVectorSplat(8, four), isa_.bytes());
       for (int64_t r = 0; r < nr_; ++r) {
         Value *&sum = sums[static_cast<size_t>(r * mt_ + t)];
-        sum = b_.CreateAdd(sum, isa_.pair_products(vectors[static_cast<size_t>(r)], spread));
+        sum = isa_.accumulate(sum, vectors[static_cast<size_t>(r)], spread);
       }
     }
   }

@@ -17,7 +17,8 @@ using Values = KernelBuilder::Values;
 
 namespace {
 
-constexpr int64_t kBlockRows = 64;  // rows a tile; a multiple of every step's rows
+constexpr int64_t kNoWidening = int64_t{1} << 32;  // int32 lanes need no chunks; legality bounds the whole sum
+constexpr int64_t kBlockRows = 64;                 // rows a tile; a multiple of every step's rows
 
 class Gemv {
  public:
@@ -212,7 +213,8 @@ class Gemv {
   Values sum_chunks(Value *first, Value *last, int64_t chunk, int64_t unroll, const Values &sums, const AddStep &add,
                     bool scaled) {
     const size_t count = sums.size();
-    const Values zero(scaled ? 2 * count : count, llvm::Constant::getNullValue(isa_.halves()));
+    if (isa_.direct()) chunk = kNoWidening;
+    const Values zero(scaled ? 2 * count : count, llvm::Constant::getNullValue(isa_.partial()));
     return kb_.loop(first, last, chunk, sums, [&](Value *begin, const Values &totals) {
       Value *end = kb_.minimum(b_.CreateAdd(begin, kb_.i64(chunk)), last);
       Values partial = zero;
@@ -286,7 +288,7 @@ class Gemv {
         Value *activations = load_activations(step, t, b_.CreateAdd(k, kb_.i64(field * walk_.k_a_vector())));
         for (int64_t r = 0; r < rows_; ++r) {
           Value *&sum = next[static_cast<size_t>(r * tokens_ + t) + (high ? count : 0)];
-          sum = b_.CreateAdd(sum, isa_.pair_products(codes[static_cast<size_t>(r)], activations));
+          sum = isa_.accumulate(sum, codes[static_cast<size_t>(r)], activations);
         }
       }
     }
@@ -307,7 +309,7 @@ class Gemv {
         Value *activations = load_activations(step, t, k);
         for (int64_t r = 0; r < rows_; ++r) {
           Value *&sum = next[static_cast<size_t>(r * tokens_ + t)];
-          sum = b_.CreateAdd(sum, isa_.pair_products(codes[static_cast<size_t>(r)], activations));
+          sum = isa_.accumulate(sum, codes[static_cast<size_t>(r)], activations);
         }
       }
     }

@@ -25,8 +25,16 @@ Value *PairArithmetic::pair_products(Value *codes, Value *activations) {
   return b.CreateAdd(even, odd);
 }
 
+Value *PairArithmetic::accumulate(Value *sum, Value *codes, Value *activations) {
+  llvm::IRBuilder<> &b = kb_.b;
+  if (!direct()) return b.CreateAdd(sum, pair_products(codes, activations));
+  return kb_.call(llvm::Intrinsic::x86_avx512_vpdpbusd_256, {},
+                  {sum, b.CreateBitCast(codes, words()), b.CreateBitCast(activations, words())});
+}
+
 Value *PairArithmetic::widen(Value *x) {
   llvm::IRBuilder<> &b = kb_.b;
+  if (direct()) return x;
   if (kb_.avx2()) return kb_.call(llvm::Intrinsic::x86_avx2_pmadd_wd, {}, {x, llvm::ConstantInt::get(halves(), 1)});
   llvm::Type *eight = kb_.vector(b.getInt16Ty(), 8);
   Value *parts[2];

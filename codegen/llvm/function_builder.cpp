@@ -24,6 +24,7 @@ FunctionBuilder::FunctionBuilder(llvm::Module &module_, const schedules::Target 
 }
 
 bool FunctionBuilder::avx2() const { return (target.isa_needs & BT_ISA_AVX2) != 0; }
+bool FunctionBuilder::vnni() const { return (target.isa_needs & BT_ISA_AVX512VNNI) != 0; }
 bool FunctionBuilder::sse41() const { return (target.isa_needs & (BT_ISA_SSE41 | BT_ISA_AVX2)) != 0; }
 
 Value *FunctionBuilder::round_up(Value *x, int64_t multiple) {

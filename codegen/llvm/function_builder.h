@@ -27,6 +27,7 @@ class FunctionBuilder {
 
   bool avx2() const;  // AVX2, F16C and FMA are there
   bool sse41() const;
+  bool vnni() const;  // vpdpbusd on 256-bit vectors
   llvm::Value *i64(int64_t value) { return b.getInt64(static_cast<uint64_t>(value)); }
   llvm::Type *vector(llvm::Type *element, unsigned lanes) { return llvm::FixedVectorType::get(element, lanes); }
   llvm::Value *minimum(llvm::Value *x, llvm::Value *y);     // of i64, signed

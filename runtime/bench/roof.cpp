@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstring>
 
+#include "runtime/abi/kernel_abi.h"
 #include "runtime/machine/machine.h"
 
 #if defined(__x86_64__)
@@ -87,6 +88,8 @@ bool has_avx2() {
   return has;
 }
 
+bool has_vnni() { return (machine_isa() & BT_ISA_AVX512VNNI) != 0; }
+
 // Register-only pairs of multiply-add and add, in assembly because a compiler would hoist the loop-invariant multiply.
 // Ten independent sums, so that latency does not bound it; 30 pairs an iteration.
 #define BT_PAIR_AVX2(m, c) \
@@ -102,6 +105,21 @@ void multiply_avx2(int64_t iterations) {
     asm volatile(BT_PAIRS_AVX2 BT_PAIRS_AVX2 BT_PAIRS_AVX2 ::
                      : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11",
                        "xmm12", "xmm13");
+  }
+  asm volatile("vzeroupper" ::: "memory");
+}
+// VNNI: multiply-add in one instruction, twelve independent sums.
+#define BT_DOT_VNNI(c) "vpdpbusd %%ymm15, %%ymm14, %%ymm" #c "\n\t"
+#define BT_DOTS_VNNI                                                                                       \
+  BT_DOT_VNNI(0)                                                                                           \
+  BT_DOT_VNNI(1) BT_DOT_VNNI(2) BT_DOT_VNNI(3) BT_DOT_VNNI(4) BT_DOT_VNNI(5) BT_DOT_VNNI(6) BT_DOT_VNNI(7) \
+      BT_DOT_VNNI(8) BT_DOT_VNNI(9) BT_DOT_VNNI(10) BT_DOT_VNNI(11)
+constexpr int kDotsPerIteration = 36;
+void multiply_vnni(int64_t iterations) {
+  for (int64_t i = 0; i < iterations; ++i) {
+    asm volatile(BT_DOTS_VNNI BT_DOTS_VNNI BT_DOTS_VNNI ::
+                     : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
+                       "xmm11");
   }
   asm volatile("vzeroupper" ::: "memory");
 }
@@ -147,6 +165,10 @@ uint64_t read_slice(const uint8_t *p, size_t bytes, const ReadVariant &v) {
 // Runs the multiply-add loop; returns how many operations one iteration of it does.
 double multiply(int64_t iterations) {
 #if defined(__x86_64__)
+  if (has_vnni()) {
+    multiply_vnni(iterations);
+    return kDotsPerIteration * 2.0 * 32;
+  }
   if (has_avx2()) {
     multiply_avx2(iterations);
     return kPairsPerIteration * 2.0 * 32;
@@ -247,6 +269,7 @@ const char *Roof::read_form() const { return kReadVariants[variant_].name; }
 
 const char *Roof::multiply_form() {
 #if defined(__x86_64__)
+  if (has_vnni()) return "vpdpbusd, 256 bits";
   return has_avx2() ? "vpmaddubsw + vpaddw, 256 bits" : "pmaddwd + paddd, 128 bits";
 #else
   return "scalar";
