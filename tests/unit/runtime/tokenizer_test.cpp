@@ -115,14 +115,15 @@ TEST_CASE("the demo tokenizer gives the reference's prompt ids") {
   CHECK(tokenizer->vocab_size() == 4096);
   CHECK(tokenizer->bos() == 4080);
   CHECK(tokenizer->find("<|eot_id|>") == 4082);
-  for (const json &row : read_json("demo-reference/expected.json")["greedy"]) {
+  const json expected = read_json("demo-reference/expected.json");
+  for (const json &row : expected["greedy"]) {
     CHECK(tokenizer->encode(row["prompt"].get<std::string>(), true) == row["prompt_ids"].get<std::vector<int32_t>>());
     CHECK(tokenizer->decode(row["ids"].get<std::vector<int32_t>>()) == row["text"].get<std::string>());
   }
   std::ifstream in(kData + "/demo-reference/heldout.txt", std::ios::binary);
   const std::string text((std::istreambuf_iterator<char>(in)), {});
   const auto ids = tokenizer->encode(text, true);
-  CHECK(ids.size() == read_json("demo-reference/expected.json")["tokens"].get<size_t>() + 1);
+  CHECK(ids.size() == expected["tokens"].get<size_t>() + 1);
   CHECK(tokenizer->decode(std::span(ids).subspan(1)) == text);
 }
 
@@ -163,7 +164,8 @@ TEST_CASE("the Llama-3 tokenizer gives tiktoken's ids for every string") {
 
 TEST_CASE("invalid UTF-8 is replaced as Python does, one U+FFFD a maximal part") {
   const auto tokenizer = small();
-  for (const json &row : read_json("tokenizer/llama3_fixture.json")["invalid_utf8"]) {
+  const json fixture = read_json("tokenizer/llama3_fixture.json");
+  for (const json &row : fixture["invalid_utf8"]) {
     const std::string bytes = unhex(row["hex"]), replaced = row["replaced_text"];
     CHECK(utf8_sanitize(bytes) == replaced);
     CHECK(tokenizer->encode(bytes, false) == tokenizer->encode(replaced, false));
