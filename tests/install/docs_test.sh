@@ -33,12 +33,16 @@ for document in "${documents[@]}"; do
 done
 [ "$named" -gt 30 ] || complain "only $named names were found in the documents"
 
-# The README's command lines: every long option is in the program's help.
-while read -r program option; do
-  { "$build/bin/$program" --help; "$build/bin/$program" --help-all; } 2>/dev/null | grep -q -- "$option" ||
-    complain "README.md shows '$program $option', which its help does not know"
-done < <(grep -oE 'bitnet-(run|tune|bench) [^#|`]*' README.md |
-  awk '{for (i = 2; i <= NF; i++) if ($i ~ /^--[a-z-]+$/) print $1, $i}' | sort -u)
+# The README's command lines: every option is in the help of its program or subcommand.
+while read -r program words; do
+  first=${words%% *}
+  case $first in -* | "") subcommand= ;; *) subcommand=$first ;; esac
+  # shellcheck disable=SC2086 # no subcommand is no argument
+  help=$("$build/bin/$program" $subcommand --help)
+  for option in $(grep -oE '(^| )--?[a-z][a-z-]*' <<<"$words"); do
+    grep -qE -- "(^|[ ,])$option([ ,]|\$)" <<<"$help" || complain "README.md shows '$program $words'; its help has no $option"
+  done
+done < <(sed -nE 's|^(\$ )?build/bin/(bitnet-[a-z]+) ([^#]*).*|\2 \3|p' README.md)
 
 # The README's table of packages is what tools/install-deps installs.
 while read -r package; do
