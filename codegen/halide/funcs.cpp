@@ -47,6 +47,26 @@ Halide::Type element_type(Type type) {
   throw Error("a tensor of truth values has no storage");
 }
 
+// Halide prefetches a region by a loop over its cache lines, which costs more than the few prefetches in it.
+class UnrollPrefetches : public Halide::Internal::IRMutator {
+ public:
+  using IRMutator::mutate;
+
+ private:
+  using IRMutator::visit;
+
+  Halide::Internal::Stmt visit(const Halide::Internal::For *loop) override {
+    const auto extent = Halide::Internal::as_const_int(loop->extent);
+    if (loop->name.rfind("prefetch_split", 0) != 0 || !extent || *extent > kMostLines) return IRMutator::visit(loop);
+    std::vector<Halide::Internal::Stmt> lines;
+    for (int i = 0; i < static_cast<int>(*extent); ++i)
+      lines.push_back(Halide::Internal::substitute(loop->name, loop->min + i, loop->body));
+    return Halide::Internal::Block::make(lines);
+  }
+
+  static constexpr int64_t kMostLines = 8;
+};
+
 // The i32 sum of the activations that a contraction multiplies, for kernels that are not given it.
 ExprPtr make_activation_sum(const compiler::KernelSpec &spec, const schedules::Contraction &c) {
   if (c.activation_sum) return c.activation_sum;
@@ -304,8 +324,9 @@ HalideCode Lowering::run() {
   for (const Target::Feature feature : {Target::NoRuntime, Target::NoAsserts, Target::NoBoundsQuery,
                                         Target::StrictFloat, Target::UserContext, Target::LargeBuffers})
     target.set_feature(feature);
-  Halide::Module module =
-      Halide::Pipeline(outputs_).compile_to_module(arguments_, function_, target, Halide::LinkageType::External);
+  Halide::Pipeline pipeline(outputs_);
+  pipeline.add_custom_lowering_pass(new UnrollPrefetches);
+  Halide::Module module = pipeline.compile_to_module(arguments_, function_, target, Halide::LinkageType::External);
   HalideCode code;
   const Halide::Buffer<uint8_t> object = module.compile_to_buffer();
   code.object.assign(reinterpret_cast<const char *>(object.data()), object.size_in_bytes());

@@ -247,7 +247,8 @@ void Lowering::define_gemv(Helper &helper, const TernarySums &sums, const Halide
       update.reorder(loops({h.x, l8}, self->dims, {h.y})).atomic().vectorize(h.x).vectorize(l8, 8);
       unroll(update);
       const TernarySums::Piece &piece = sums.pieces[i];
-      compute(*self, piece.products, piece.chunks > 0 ? Place(wide, h.y) : place, kLanes);
+      // Inside the update, so that the weights are read in the order in which they lie.
+      compute(*self, piece.products, Place(wide, h.y), kLanes);
       schedule_products(piece, tiled, self->dims, &weights, ahead);
     }
   };
