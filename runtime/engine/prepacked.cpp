@@ -22,7 +22,8 @@ namespace bittern::runtime {
 namespace {
 
 constexpr uint32_t kFormat = 1;
-constexpr int64_t kPiece = int64_t{4} << 20, kPage = 4096;
+// A piece stays in the second-level cache between reading it and adding it up.
+constexpr int64_t kPiece = int64_t{256} << 10, kPage = 4096;
 constexpr char kSuffix[] = ".weights";
 
 struct Header {
