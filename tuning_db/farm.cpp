@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <condition_variable>
+#include <cstdio>
 #include <deque>
 #include <exception>
 #include <fstream>
@@ -25,10 +26,13 @@ std::string read_file(const std::string &path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
+// Under its name at once or not at all: workers may have an older file of this name mapped.
 void write_file(const std::string &path, const std::string &bytes) {
-  std::ofstream file(path, std::ios::binary);
+  const std::string fresh = path + ".new";
+  std::ofstream file(fresh, std::ios::binary);
   file << bytes;
-  if (!file.flush()) throw Error(fmt::format("cannot write {}", path));
+  file.close();
+  if (!file || std::rename(fresh.c_str(), path.c_str()) != 0) throw Error(fmt::format("cannot write {}", path));
 }
 
 }  // namespace
@@ -132,14 +136,15 @@ void Farm::make(Worker &worker, FarmJob &job) const {
       worker.call({{"op", "link"},
                    {"objects", paths},
                    {"target", job.problem->target},
-                   {"path", library},
+                   {"path", library + ".linked"},
                    {"rows",
                     {{{"descriptor", json::parse(job.object.descriptor)},
                       {"proof", "candidate"},
                       {"threads", job.problem->threads},
                       {"roof_pct", 0}}}}},
                   limits_.compile_seconds);
-      job.object.library = read_file(library);
+      job.object.library = read_file(library + ".linked");
+      write_file(library, job.object.library);
     }
     if (job.proof.id == 0) {
       const json verdict = worker.call(proof_request(job, library, 0), limits_.proof_seconds);

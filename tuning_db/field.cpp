@@ -289,7 +289,9 @@ bool Field::measure_once(size_t thread, std::vector<int64_t> &arms, int rounds, 
       arms.erase(arms.begin() + static_cast<std::ptrdiff_t>(i));
       return false;
     }
-    throw;
+    // Between kernels: once that may be the system's doing (memory), twice it is ours.
+    if (++unexplained_ > 1) throw Error(fmt::format("{}: timing failed: {}", problem.key(), reason));
+    return false;
   }
   std::vector<Sample> samples;
   std::vector<RoofSample> roofs;

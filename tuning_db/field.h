@@ -92,6 +92,7 @@ class Field {
   std::vector<Timings> timings_;
   int64_t default_ = -1;
   int64_t round_ = 0;
+  int unexplained_ = 0;  // failures of the timing worker outside any kernel
 };
 
 }  // namespace bittern::tuning

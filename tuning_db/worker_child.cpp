@@ -190,6 +190,7 @@ class Server {
   // {spec, sizes, threads, libraries: [path], rounds, block_us, cold_bytes, read_roof, multiply_roof, call_ms}
   // -> {samples: [round][library] microseconds, read_gb_s: [round], int8_gop_s: [round]}
   json time(const json &request) {
+    say_status("preparing operands");
     const int threads = request.at("threads");
     const std::string key = request.at("spec").get<std::string>() + request.at("sizes").dump();
     if (key != arena_key_) {
