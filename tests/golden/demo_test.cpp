@@ -87,6 +87,7 @@ TEST_CASE("the same seed gives the same tokens on 1, 2 and 3 threads with all ke
       CAPTURE(kernels);
       CAPTURE(threads);
       Engine engine = demo(kernels, threads);
+      CHECK(right_kernels(engine, kernels));
       const auto tokenizer = open_tokenizer(engine.source());
       GenerateOptions options;
       options.count = 40;

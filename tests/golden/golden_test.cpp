@@ -33,6 +33,7 @@ TEST_CASE("logits match the reference, bit-identical for kernels, threads and sp
         options.threads = threads;
         options.context = 64;
         Engine engine(open_model(golden.folder), options);
+        CHECK(right_kernels(engine, kernels));
         for (const char *prompt : {"p1", "p17", "p48", "praw"})
           for (bool one_by_one : {false, true}) {
             CAPTURE(prompt);
@@ -91,6 +92,7 @@ TEST_CASE("f16 keys and values and the int8 head hold the tolerance of praw") {
         else
           options.head = HeadType::Int8;
         Engine engine(open_model(golden.folder), options);
+        CHECK(right_kernels(engine, kernels));
         for (const char *prompt : {"p1", "p17", "p48", "praw"}) {
           CAPTURE(prompt);
           const std::vector<float> whole = run_tokens(engine, golden.prompt(prompt), false);
