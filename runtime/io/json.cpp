@@ -22,8 +22,9 @@ std::string quoted(std::string_view text) {
 }
 
 char32_t hex4(std::string_view text) {
+  const std::string_view digits = text.substr(0, 4);
   unsigned value = 0;
-  std::from_chars(text.data(), text.data() + 4, value, 16);
+  std::from_chars(digits.data(), digits.data() + digits.size(), value, 16);
   return value;
 }
 

@@ -98,7 +98,7 @@ void check_float(const Tensor &tensor, const std::vector<int64_t> &shape) {
 
 class HfSource : public ModelSource {
  public:
-  explicit HfSource(const std::string &folder) : path_(folder), tensors_(read_config(folder)) {
+  explicit HfSource(const std::string &folder) : path_(folder), tensors_(with_config_read()) {
     const ModelConfig &c = config_.model;
     for (int64_t layer = 0; layer < c.layers; ++layer) {
       for (size_t i = 0; i < kLinears.size(); ++i) {
@@ -169,8 +169,8 @@ class HfSource : public ModelSource {
  private:
   // Reads the configuration first, so that a folder of another architecture is refused before its tensors are looked
   // at.
-  const std::string &read_config(const std::string &folder) {
-    const std::string config_path = folder + "/config.json", generation_path = folder + "/generation_config.json";
+  const std::string &with_config_read() {
+    const std::string config_path = path_ + "/config.json", generation_path = path_ + "/generation_config.json";
     const MappedFile config(config_path, kMaxConfig);
     config_ = parse_hf_config(config.text(), config_path);
     config_identity_ = identify(config, config.text());
@@ -178,7 +178,7 @@ class HfSource : public ModelSource {
       const MappedFile generation(generation_path, kMaxConfig);
       parse_generation_config(generation.text(), generation_path, config_.model);
     }
-    return folder;
+    return path_;
   }
 
   const Tensor &weight(int64_t layer, Linear which) const { return tensors_.get(linear_name(layer, which, "weight")); }
