@@ -188,7 +188,9 @@ int run_tune(const TuneCommand &command, const std::atomic<bool> *cancel) {
     for (const std::string &name : result.unreached)
       fmt::print("not reached in the time: {} (run again to go on)\n", name);
     if (!pack.manifest.empty())
-      fmt::print("{} kernels, proved again through the pack: {} ({:.1f} s)\n", pack.kernels, pack.manifest, seconds);
+      fmt::print("{} kernels, {}: {} ({:.1f} s)\n", pack.kernels,
+                 pack.unchanged ? "as in the pack that is there" : "proved again through the pack", pack.manifest,
+                 seconds);
   }
   if (result.interrupted) {
     fmt::print(stderr, "interrupted; what was learnt is saved in {}: the same command goes on from there\n",

@@ -29,11 +29,10 @@ const schedules::Default *dispatched(const std::vector<schedules::Default> &all,
   return best;
 }
 
-// Enough copies to outgrow the last-level cache several times, in bounded memory.
-int64_t cold_bytes(size_t layouts) {
-  const int64_t cache = runtime::last_level_cache_bytes();
-  const int64_t total = int64_t{1100} << 20;
-  return std::clamp(total / static_cast<int64_t>(std::max<size_t>(layouts, 1)), std::min(3 * cache, total), 6 * cache);
+// Enough copies to outgrow the last-level cache three times: they are read in turn, so none is found there again.
+int64_t cold_bytes() {
+  constexpr int64_t least = int64_t{64} << 20, most = int64_t{1} << 30;
+  return std::clamp(3 * runtime::last_level_cache_bytes(), least, most);
 }
 
 }  // namespace
@@ -259,12 +258,8 @@ std::string Field::best_text(size_t thread) const {
 
 bool Field::measure_once(size_t thread, std::vector<int64_t> &arms, int rounds, bool roof) {
   const Problem &problem = problems_[thread];
-  std::set<std::string> layouts;
   std::vector<std::string> libraries;
-  for (int64_t arm : arms) {
-    layouts.insert(candidate(arm).schedule.layout);
-    libraries.push_back(candidate(arm).library);
-  }
+  for (int64_t arm : arms) libraries.push_back(candidate(arm).library);
   json reply;
   try {
     reply = tools_.timer.call({{"op", "time"},
@@ -274,7 +269,7 @@ bool Field::measure_once(size_t thread, std::vector<int64_t> &arms, int rounds, 
                                {"libraries", libraries},
                                {"rounds", rounds},
                                {"block_us", kBlockUs},
-                               {"cold_bytes", cold_bytes(layouts.size())},
+                               {"cold_bytes", cold_bytes()},
                                {"read_roof", roof && problem.m < 32},
                                {"multiply_roof", roof && problem.m > 1},
                                {"call_ms", kTimingCallMs}},

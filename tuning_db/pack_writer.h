@@ -13,6 +13,7 @@ struct WrittenPack {
   std::string manifest, library;
   size_t kernels = 0;
   int64_t bytes = 0;
+  bool unchanged = false;  // the very pack lay there already, and loads
 };
 
 // Writes <folder>/pack-<key>.so and .json, replacing a pack of the same problems at once. `scratch` is a private

@@ -168,18 +168,20 @@ class Tuner::Shape {
       if (!layouts.empty() && !layouts.count(point.schedule.layout) && point.illegal.empty())
         point.illegal = "another layout serves decoding better";
     const size_t count = field.problem(0).m == 1 ? patience_.first_decode : patience_.first_batch;
-    // Each layout's own default schedule is among the first: it is a good point, and must not be lost to.
     std::vector<size_t> first = choose_first(points, count);
+    // Each layout's own default schedule is a good point and must not be lost to. They come first and whatever the
+    // time, so that every problem that is begun gets an answer.
+    std::vector<size_t> shipped;
     for (const schedules::Default &d : schedules::defaults(work_.spec, tuner_.target_)) {
       if (field.problem(0).m < d.m_min || field.problem(0).m > d.m_max) continue;
       for (size_t i = 0; i < points.size(); ++i)
-        if (points[i].illegal.empty() && points[i].schedule == d.schedule &&
-            std::find(first.begin(), first.end(), i) == first.end())
-          first.insert(first.begin(), i);
+        if (points[i].illegal.empty() && points[i].schedule == d.schedule) shipped.push_back(i);
     }
-    std::vector<int64_t> arms = field.add_known(layouts);
-    const std::vector<int64_t> fresh = field.add(first);
-    arms.insert(arms.end(), fresh.begin(), fresh.end());
+    if (shipped.empty() && !first.empty()) shipped.push_back(first.front());
+    std::vector<int64_t> arms = field.add(shipped);
+    field.prepare(arms, Clock::time_point::max());
+    for (int64_t arm : field.add_known(layouts)) arms.push_back(arm);
+    for (int64_t arm : field.add(first)) arms.push_back(arm);
     field.prepare(arms, until);
     play(field, field.ready(arms), until);
     for (int round = 0; round < patience_.expansions && Clock::now() < until; ++round) {
@@ -277,6 +279,7 @@ class Tuner::Shape {
     std::vector<int64_t> arms;
     for (int64_t arm : field.arms_of(layout))
       if (field.timings(t).count(arm) > 0) arms.push_back(arm);
+    if (arms.empty()) arms = field.arms_of(layout);
     if (arms.empty()) return -1;
     std::sort(arms.begin(), arms.end(),
               [&](int64_t a, int64_t b) { return field.timings(t).median_us(a) < field.timings(t).median_us(b); });
