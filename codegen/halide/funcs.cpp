@@ -180,10 +180,10 @@ std::vector<int64_t> Lowering::wanted_tiles(const Definition &definition, size_t
     });
     if (!plain) continue;
     if (schedule_.template_name == "gemm") {
-      tiles[position] = schedule_.get(position == 0 ? "nb" : "mb", position == 0 ? 32 : 16);
+      tiles[position] = schedule_.get(position == 0 ? "nb" : "mb", 1);
     } else {
       tiles[position] =
-          position == 0 ? schedule_.get("rows", 4) : std::min<int64_t>(schedule_.get("tokens", 1), request_.m_max);
+          position == 0 ? schedule_.get("rows", 1) : std::min<int64_t>(schedule_.get("tokens", 1), request_.m_max);
     }
   }
   return tiles;
@@ -228,7 +228,7 @@ void Lowering::schedule_func(Func func, const std::vector<Var> &vars, const std:
   if (vars.empty()) {
     // a single number: what it needs is computed once
   } else if (stage.helpers.empty()) {
-    func.vectorize(vars[0], static_cast<int>(schedule_.get("width", 16)), TailStrategy::GuardWithIf);
+    func.vectorize(vars[0], static_cast<int>(schedule_.get("width", 8)), TailStrategy::GuardWithIf);
   } else if (stage.column) {
     func.vectorize(vars[0], 8, TailStrategy::GuardWithIf);
     if (vars.size() > 1) place = Place(func, vars[1]);
@@ -295,7 +295,7 @@ void Lowering::define_kernel() {
   }
   size_t output = 0;
   for (Func &func : outputs_)
-    for (Halide::OutputImageParam buffer : func.output_buffers()) bound_output(buffer, output++);
+    for (const Halide::OutputImageParam &buffer : func.output_buffers()) bound_output(buffer, output++);
 }
 
 // An output begins at 0 and has the tensor's extents, but for the one that a tile cuts.

@@ -12,6 +12,7 @@
 #include "codegen/halide/structure.h"
 #include "codegen/halide/thunk.h"
 #include "compiler/error.h"
+#include "schedules/template.h"
 
 namespace bittern::codegen {
 namespace {
@@ -28,7 +29,7 @@ int64_t tile_of(const Request &request, const halide::Structure &structure) {
     if (request.spec.find(definition->tensor)->role == compiler::Role::Out)
       innermost = structure.parallel + 1 == static_cast<int>(definition->vars.size());
   if (!innermost) return 1;
-  return request.schedule.template_name == "gemm" ? request.schedule.get("nb", 32) : 64;
+  return request.schedule.template_name == "gemm" ? request.schedule.get("nb", 1) : 64;
 }
 
 // Gives Halide's allocator this kernel's name and hides what is no business of other objects. Throws Error when the
@@ -46,17 +47,39 @@ void seal(std::string &object, const std::string &symbol, const std::string &fun
   object = halide::rewrite_symbols(object, rename, {function});
 }
 
+// The schedule with every parameter of its template: what it does not name means the template's fallback. Throws Error
+// for templates, parameters and values that do not exist.
+schedules::Schedule complete(const Request &request) {
+  schedules::Schedule schedule = request.schedule;
+  for (const schedules::Template &row : schedules::templates()) {
+    if (row.backend != schedule.backend || row.name != schedule.template_name) continue;
+    const std::vector<schedules::Param> params = row.params(request.spec, request.target);
+    for (const auto &[name, value] : schedule.params) {
+      const auto param = std::find_if(params.begin(), params.end(), [&](const auto &p) { return p.name == name; });
+      if (param == params.end()) throw Error(fmt::format("halide.{} has no parameter {} here", row.name, name));
+      if (std::find(param->values.begin(), param->values.end(), value) == param->values.end())
+        throw Error(fmt::format("halide.{}: {}={} is not one of its values", row.name, name, value));
+    }
+    for (const schedules::Param &param : params) schedule.params.emplace(param.name, param.fallback);
+    return schedule;
+  }
+  throw Error(fmt::format("the Halide backend has no template {}", schedule.template_name));
+}
+
 class HalideBackend final : public Backend {
  public:
   const char *name() const override { return "halide"; }
 
-  Compiled compile(const Request &request) const override {
+  Compiled compile(const Request &asked) const override {
+    const schedules::Schedule schedule = complete(asked);
+    const Request request{asked.spec,  schedule,    asked.target, asked.fixed,
+                          asked.m_min, asked.m_max, asked.symbol, asked.want_assembly};
     if (request.target.halide_target.empty())
       throw Error(fmt::format("Halide cannot compile for target {}", request.target.name));
     const halide::Structure structure = halide::analyse(request.spec, request.schedule.template_name != "loops");
     Compiled compiled;
     Descriptor &descriptor = compiled.descriptor;
-    descriptor = describe(request);
+    descriptor = describe(asked);
     descriptor.tile_size_index = structure.tile_size_index;
     descriptor.tile = tile_of(request, structure);
     const std::string function = request.symbol + "_halide";

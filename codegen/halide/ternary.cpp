@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "codegen/halide/lowering.h"
+#include "compiler/bounds.h"
 #include "compiler/error.h"
 #include "compiler/printer.h"
 
@@ -64,6 +65,10 @@ void Lowering::define_contraction(Helper &helper, const Scope &body) {
   const int depth = static_cast<int>(fixed_size(c.depth, "the length of weight rows"));
   const int length = static_cast<int>(fixed_size(c.extent, "the number of products"));
   if (c.group && length % 64 != 0) throw Error(fmt::format("groups of {} weights are not a multiple of 64", length));
+  // Each block adds four fields of two products to a lane.
+  if (const auto overflow = compiler::accumulator_overflow(compiler::Interval{0, 2}, compiler::Interval{-128, 127},
+                                                           8 * schedule_.get("chunk", 1), 16))
+    throw Error(fmt::format("chunk={}: {}", schedule_.get("chunk", 1), *overflow));
   const int tile_rows = static_cast<int>(layout.row_tile), units = (depth + kBlock - 1) / kBlock;
   const int groups = (rows + tile_rows - 1) / tile_rows;
 
@@ -139,7 +144,7 @@ void Lowering::define_contraction(Helper &helper, const Scope &body) {
     if (with_half) accumulate(RDom(0, 2, 0, 1), begin + count);
     sums.pieces.push_back(piece);
   };
-  const int most = static_cast<int>(schedule_.get("chunk", 8)) * 4 / fields,
+  const int most = static_cast<int>(schedule_.get("chunk", 1)) * 4 / fields,
             unroll = static_cast<int>(schedule_.get("unroll", 1));
   const int chunks = std::max(1, (whole + (half_left ? 1 : 0) + most - 1) / most);
   const int size = std::min(most, ((whole + chunks - 1) / chunks + unroll - 1) / unroll * unroll);
@@ -294,7 +299,7 @@ void Lowering::define_gemm(Helper &helper, const TernarySums &sums) {
   };
   helper.schedule = [=, this](const Place &place) mutable {
     const size_t n = self->vector_dim, m = 1 - n;
-    const int rows = static_cast<int>(schedule_.get("rows", 4)), tokens = static_cast<int>(schedule_.get("tokens", 2));
+    const int rows = static_cast<int>(schedule_.get("rows", 1)), tokens = static_cast<int>(schedule_.get("tokens", 1));
     compute(*self, total, place, 1);
     total.vectorize(dims[n], 8);
     for (size_t i = 0; i < sums.pieces.size(); ++i) {
