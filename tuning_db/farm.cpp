@@ -184,7 +184,7 @@ void Farm::prove_pack(const std::string &manifest, std::vector<FarmJob> &jobs,
       [&](Worker &worker, size_t i) {
         FarmJob &job = jobs[i];
         try {
-          const json verdict = worker.call(proof_request(job, manifest, i), limits_.proof_seconds);
+          const json verdict = worker.call(proof_request(job, manifest, job.index), limits_.proof_seconds);
           if (verdict.at("passed") != true)
             job.rejected = verdict.value("reason", "no reason given");
           else if (verdict.at("id") != job.proof.proof_id)

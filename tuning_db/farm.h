@@ -22,6 +22,7 @@ struct FarmJob {
   std::string symbol;        // unique among all kernels that may be linked together
   ObjectRecord object;       // without parts: compile
   ProofRecord proof;         // without id: prove
+  size_t index = 0;          // of the kernel in a finished pack
   // Out.
   bool done = false;     // false when the time ran out first
   std::string rejected;  // why, when it was
@@ -44,7 +45,7 @@ class Farm {
   // as they end. Throws Interrupted.
   void run(std::vector<FarmJob> &jobs, Clock::time_point deadline, const std::function<void(FarmJob &)> &finished);
 
-  // Proves kernels of a finished pack through the runtime's loader, job i being kernel i of it; fills in `rejected`.
+  // Proves kernels of a finished pack through the runtime's loader; fills in `rejected`.
   void prove_pack(const std::string &manifest, std::vector<FarmJob> &jobs,
                   const std::function<void(FarmJob &)> &finished);
 

@@ -340,7 +340,7 @@ std::map<std::string, std::pair<double, int64_t>> Field::best_by_layout(size_t t
   std::map<std::string, std::pair<double, int64_t>> best;
   for (size_t i = 0; i < candidates_.size(); ++i) {
     const Candidate &c = candidates_[i];
-    const double us = timings_[thread].median_us(static_cast<int64_t>(i));
+    const double us = timings_[thread].quartile_us(static_cast<int64_t>(i));
     if (c.shipped_default || !c.ready || !c.rejected.empty() || us <= 0) continue;
     const auto [entry, fresh] = best.emplace(c.schedule.layout, std::make_pair(us, static_cast<int64_t>(i)));
     if (!fresh && us < entry->second.first) entry->second = {us, static_cast<int64_t>(i)};

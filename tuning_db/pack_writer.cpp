@@ -113,6 +113,7 @@ WrittenPack write_pack(Farm &farm, const std::vector<Outcome> &outcomes, const s
   json rows = json::array(), link_rows = json::array(), object_paths = json::array();
   const std::string stage = scratch + "/pack";
   private_folder(stage);
+  // Rows of one kernel (it may win for several thread counts) are one function: it is linked once and proved once.
   std::vector<FarmJob> jobs;
   for (const Outcome &o : outcomes) {
     const codegen::Descriptor descriptor = descriptor_from_json(json::parse(o.object.descriptor));
@@ -122,13 +123,13 @@ WrittenPack write_pack(Farm &farm, const std::vector<Outcome> &outcomes, const s
                          {"threads", o.problem.threads},
                          {"roof_pct", o.winner.roof_pct}});
     rows.push_back(kernel_row(o, rows.size(), descriptor));
-    // One kernel may win for several thread counts: it is linked once.
-    if (symbols.insert(descriptor.symbol).second)
-      for (size_t i = 0; i < o.object.objects.size(); ++i) {
-        object_paths.push_back(fmt::format("{}/{}.{}.o", stage, descriptor.symbol, i));
-        write_private(object_paths.back(), o.object.objects[i]);
-      }
+    if (!symbols.insert(descriptor.symbol).second) continue;
+    for (size_t i = 0; i < o.object.objects.size(); ++i) {
+      object_paths.push_back(fmt::format("{}/{}.{}.o", stage, descriptor.symbol, i));
+      write_private(object_paths.back(), o.object.objects[i]);
+    }
     FarmJob job;
+    job.index = rows.size() - 1;
     job.problem = &o.problem;
     job.object = o.object;
     job.proof = o.proof;

@@ -136,7 +136,7 @@ std::string describe(const ProofStep &step) {
 }
 
 std::optional<std::string> run_step(const bt_kernel &kernel, const compiler::KernelSpec &spec, const ProofStep &step,
-                                    Fixture &fixture) {
+                                    Fixture &fixture, const std::string &what, const ProofWatch &watch) {
   std::vector<bt_tensor> tensors;
   std::list<Output> outputs;
   for (const compiler::Tensor *tensor : spec.arguments()) {
@@ -153,6 +153,8 @@ std::optional<std::string> run_step(const bt_kernel &kernel, const compiler::Ker
   const auto scratch_bytes = static_cast<size_t>(bt_scratch_bytes(&kernel, sizes.data()));
   Guarded scratch(scratch_bytes, Placement::FlushEnd, Guarded::kPoison, 64);
   bt_args args{tensors.data(), sizes.data(), scalars.data(), 0, 0, scratch_bytes ? scratch.data() : nullptr};
+  // The watch is for generated code alone: making the memory above may take long on a busy machine.
+  if (watch.before) watch.before(what);
   for (const auto &[begin, end] : tile_ranges(bt_tile_count(&kernel, sizes.data()), step.split)) {
     std::memset(scratch.data(), Guarded::kPoison, scratch.size());
     args.tile_begin = begin;
@@ -161,6 +163,7 @@ std::optional<std::string> run_step(const bt_kernel &kernel, const compiler::Ker
     // FlushEnd leaves up to 63 bytes between scratch and guard: they must not be touched either.
     if (scratch.damaged_outside()) return "scratch memory: written outside";
   }
+  if (watch.after) watch.after();
   for (const Output &output : outputs)
     if (auto wrong = output.check()) return wrong;
   return std::nullopt;
@@ -195,10 +198,7 @@ ProofResult prove(const bt_kernel &kernel, const std::string &kernel_hash, const
   for (const ProofStep &step : steps) {
     const std::string what = describe(step);
     Fixture &fixture = fixtures.get(spec, kernel.spec_hash, step.sizes, input_sets()[step.set]);
-    if (watch.before) watch.before(what);
-    const std::optional<std::string> wrong = run_step(kernel, spec, step, fixture);
-    if (watch.after) watch.after();
-    if (wrong) {
+    if (const std::optional<std::string> wrong = run_step(kernel, spec, step, fixture, what, watch)) {
       result.reason = fmt::format("{} ({})", *wrong, what);
       return result;
     }

@@ -86,6 +86,15 @@ double Timings::median_us(int64_t arm) const {
   return median(values);
 }
 
+double Timings::quartile_us(int64_t arm) const {
+  std::vector<double> values;
+  if (const auto row = table_.find(arm); row != table_.end())
+    for (const auto &sample : row->second) values.push_back(sample.second);
+  if (values.empty()) return 0;
+  std::sort(values.begin(), values.end());
+  return values[(values.size() - 1) / 4];
+}
+
 Comparison Timings::compare(int64_t baseline, int64_t candidate) const {
   std::vector<double> a, b;
   const auto first = table_.find(baseline), second = table_.find(candidate);
@@ -120,7 +129,7 @@ std::vector<int64_t> halve(std::vector<int64_t> arms, const std::vector<Stage> &
   const auto sort = [&] {
     // Arms without a sample (the time ran out) come last.
     const auto time = [&](int64_t arm) {
-      const double us = timings.median_us(arm);
+      const double us = timings.quartile_us(arm);
       return us > 0 ? us : std::numeric_limits<double>::infinity();
     };
     std::stable_sort(arms.begin(), arms.end(), [&](int64_t a, int64_t b) { return time(a) < time(b); });

@@ -30,6 +30,9 @@ class Timings {
   void add(int64_t arm, Moment moment, double us) { table_[arm][moment] = us; }
   size_t count(int64_t arm) const;
   double median_us(int64_t arm) const;  // 0 when there are none
+  // What halving ranks by, 0 when there are none: the lower quartile. What disturbs a short timing only ever adds to
+  // it, so with few samples the faster ones tell more than the middle.
+  double quartile_us(int64_t arm) const;
   // Rounds that both have.
   Comparison compare(int64_t baseline, int64_t candidate) const;
   size_t common(int64_t a, int64_t b) const;

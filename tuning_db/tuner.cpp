@@ -282,7 +282,7 @@ class Tuner::Shape {
     if (arms.empty()) arms = field.arms_of(layout);
     if (arms.empty()) return -1;
     std::sort(arms.begin(), arms.end(),
-              [&](int64_t a, int64_t b) { return field.timings(t).median_us(a) < field.timings(t).median_us(b); });
+              [&](int64_t a, int64_t b) { return field.timings(t).quartile_us(a) < field.timings(t).quartile_us(b); });
     if (arms.size() > 3) arms.resize(3);
     const int64_t shipped = field.default_arm() >= 0 ? field.default_arm() : field.add_default(default_layout_);
     if (shipped >= 0) {

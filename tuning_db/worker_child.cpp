@@ -37,7 +37,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int64_t kFixtureBytes = int64_t{1} << 30;
+constexpr int64_t kFixtureBytes = int64_t{3} << 29;
 constexpr int64_t kLeastRoofBytes = int64_t{256} << 20, kMostRoofBytes = int64_t{1} << 30;
 
 char *status_page = nullptr;
