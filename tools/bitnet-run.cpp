@@ -33,7 +33,8 @@ constexpr const char *kExamples = R"(Examples:
   bitnet-run explain -m MODEL
 
 Without sampling flags the model's generation_config.json decides, else it is greedy. Kernels tuned by bitnet-tune for
-this machine are used when they are there. $BITTERN_CACHE names the cache folder, else the XDG cache home's bittern.
+this machine are used when they are there. $BITTERN_CACHE names the cache folder, else the XDG cache home's bittern;
+$BITTERN_CACHE_LIMIT (8G unless set) bounds the packed weights kept there, 0 keeps none.
 )";
 
 struct EngineFlags {
