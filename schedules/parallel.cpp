@@ -17,6 +17,8 @@ bool has_reduction(const ExprPtr &e) {
   return std::any_of(e->args.begin(), e->args.end(), has_reduction);
 }
 
+constexpr int kRepeatedWork = 1000;
+
 // Smaller is better. Work that would be repeated by every tile (a local's reduction without this index) weighs most;
 // then the innermost index of a matrix, which is long even for one token; of a tensor of higher rank the one before.
 int rank(const KernelSpec &spec, const std::string &size) {
@@ -25,7 +27,7 @@ int rank(const KernelSpec &spec, const std::string &size) {
     const compiler::Tensor *tensor = spec.find(definition.tensor);
     const int position = index_over_size(definition, size);
     const int last = static_cast<int>(definition.vars.size()) - 1;
-    if (tensor->role == Role::Local && position < 0 && has_reduction(definition.value)) penalty += 1000;
+    if (tensor->role == Role::Local && position < 0 && has_reduction(definition.value)) penalty += kRepeatedWork;
     if (tensor->role != Role::Out) continue;
     if (position == last && tensor->pad > 1) penalty += 500;
     penalty += last >= 2 && position == last ? 50 : last - position;
@@ -54,7 +56,12 @@ std::vector<int> parallel_sizes(const KernelSpec &spec) {
   }
   std::sort(ranked.begin(), ranked.end());
   std::vector<int> sizes;
-  for (const auto &[penalty, index] : ranked) sizes.push_back(index);
+  for (const auto &[penalty, index] : ranked) {
+    // Where one size repeats nothing, those that would are not worth a candidate: attention cut along the head would
+    // take the softmax again for every element.
+    if (penalty >= kRepeatedWork && ranked.front().first < kRepeatedWork) continue;
+    sizes.push_back(index);
+  }
   return sizes;
 }
 

@@ -8,7 +8,8 @@
 namespace bittern::schedules {
 
 // Indices of the size parameters that are the extent of an index of every output, so that each output element belongs
-// to exactly one tile; best choice first. Empty when no size divides all outputs: then one tile does everything.
+// to exactly one tile; best choice first, and none that repeats reductions in every tile when another does not. Empty
+// when no size divides all outputs: then one tile does everything.
 std::vector<int> parallel_sizes(const compiler::KernelSpec &spec);
 
 // The position of the index of `definition` that runs over size parameter `size`, or -1.
