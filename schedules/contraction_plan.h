@@ -21,9 +21,9 @@ struct ContractionPlan {
   // the variable `n` or an expression of it, their lead is empty or the variable `m`.
   std::vector<Contraction> sums;
   std::vector<PlannedOutput> outputs;
-  std::string n, m;      // the outputs' index variables, the same for all outputs; m is empty when they have rank 1
-  int n_size = -1;       // index of the size parameter that n runs over
-  int m_size = -1;       // index of the size parameter that m runs over, or -1
+  std::string n, m;       // the outputs' index variables, the same for all outputs; m is empty when they have rank 1
+  int n_size = -1;        // index of the size parameter that n runs over
+  int m_size = -1;        // index of the size parameter that m runs over, or -1
   bool grouped = false;   // some sum runs over groups of k
   bool gathered = false;  // some sum takes rows in another order than n, for example through an index list
 };

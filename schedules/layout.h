@@ -9,9 +9,9 @@
 namespace bittern::schedules {
 
 struct Layout {
-  std::string name;       // printed form, for example "i2r4" or "i2r4b128"
-  int64_t row_tile;       // N is padded to a multiple of this
-  int64_t k_tile;         // K is padded to a multiple of this (with trit 0)
+  std::string name;  // printed form, for example "i2r4" or "i2r4b128"
+  int64_t row_tile;  // N is padded to a multiple of this
+  int64_t k_tile;    // K is padded to a multiple of this (with trit 0)
   // Digits from the least significant field upward: field index = sum of digit * weight; a digit is
   // (n or k) / divisor % radix (radix 0: no upper limit). Four 2-bit fields fill a byte, code = trit + 1.
   struct Digit {

@@ -9,10 +9,10 @@
 namespace bittern::schedules {
 
 struct Schedule {
-  std::string backend;                     // "llvm", "halide", ...
-  std::string template_name;               // "gemv", "gemm", "loops", ...
-  std::map<std::string, int64_t> params;   // integer parameters by name
-  std::string layout;                      // weight layout's printed name; empty when the kernel has no ternary input
+  std::string backend;                    // "llvm", "halide", ...
+  std::string template_name;              // "gemv", "gemm", "loops", ...
+  std::map<std::string, int64_t> params;  // integer parameters by name
+  std::string layout;                     // weight layout's printed name; empty when the kernel has no ternary input
 
   int64_t get(const std::string &name, int64_t fallback) const;
   bool operator==(const Schedule &) const = default;

@@ -13,8 +13,8 @@ namespace bittern::schedules {
 
 struct Point {
   Schedule schedule;
-  double prior = 0;         // predicted time relative to the roof; smaller is tried sooner
-  std::string illegal;      // reason, empty when the point is legal
+  double prior = 0;     // predicted time relative to the roof; smaller is tried sooner
+  std::string illegal;  // reason, empty when the point is legal
 };
 
 // Every point of every template that applies to (spec, sizes, target), legal or not, best prior first.

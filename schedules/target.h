@@ -7,12 +7,12 @@
 namespace bittern::schedules {
 
 struct Target {
-  std::string name;          // "x86-64", "x86-64-avx2", ...
-  uint32_t isa_needs;        // BT_ISA_* bits of runtime/abi
+  std::string name;    // "x86-64", "x86-64-avx2", ...
+  uint32_t isa_needs;  // BT_ISA_* bits of runtime/abi
   std::string llvm_triple;
-  std::string llvm_cpu;      // "x86-64", "x86-64-v3", ...
+  std::string llvm_cpu;  // "x86-64", "x86-64-v3", ...
   std::string llvm_features;
-  std::string halide_target; // for example "x86-64-linux-avx2-fma-f16c"; empty when Halide cannot
+  std::string halide_target;  // for example "x86-64-linux-avx2-fma-f16c"; empty when Halide cannot
   int vector_bytes;
   int vector_registers;
 };

@@ -31,7 +31,8 @@ struct Template {
   // Reason the schedule is illegal for these sizes (accumulator bounds among them), or nothing. `sizes` may be empty:
   // then only what holds for every size is checked.
   std::function<std::optional<std::string>(const compiler::KernelSpec &, const compiler::Sizes &, const Schedule &,
-                                           const Target &)> illegal;
+                                           const Target &)>
+      illegal;
   // Predicted cost, smaller is better; comparable between templates of one kernel.
   std::function<double(const compiler::KernelSpec &, const compiler::Sizes &, const Schedule &, const Target &)> prior;
   // What ships for untuned machines; empty when another template's defaults are better.

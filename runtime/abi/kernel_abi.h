@@ -40,8 +40,8 @@ typedef void (*bt_kernel_fn)(const bt_args *);
  * pack/unpack work on rows [row0, row0 + rows), row0 a multiple of row_tile; N is padded to row_tile and K to
  * whatever the layout needs with trit 0. `packed` always points to the whole matrix's first byte. */
 typedef struct bt_layout {
-  const char *name;       /* printed form, unique, for example "i2(r=4,b=128)" */
-  const char *version;    /* changes whenever the bytes that `pack` writes change */
+  const char *name;    /* printed form, unique, for example "i2(r=4,b=128)" */
+  const char *version; /* changes whenever the bytes that `pack` writes change */
   int64_t row_tile;
   int64_t (*packed_bytes)(int64_t n, int64_t k);
   void (*pack)(const int8_t *trits, int64_t row_stride, int64_t row0, int64_t rows, int64_t n, int64_t k,
@@ -68,12 +68,12 @@ enum {
 typedef struct bt_kernel {
   uint32_t abi_version;
   uint32_t isa_needs;
-  const char *spec;      /* the kernel's name in its text, for example "w2a8_matmul" */
-  const char *spec_hash; /* SHA-256 (hex) of the canonical kernel text */
-  const char *schedule;  /* printed schedule, for example "llvm.gemv{r=4,prefetch=2048}" */
-  const char *backend;   /* "halide", "llvm", "scalar" */
-  const char *target;    /* "x86-64", "x86-64-avx2", ... */
-  const char *proof;     /* id of the proof record; a kernel with an empty one is refused by the runtime */
+  const char *spec;            /* the kernel's name in its text, for example "w2a8_matmul" */
+  const char *spec_hash;       /* SHA-256 (hex) of the canonical kernel text */
+  const char *schedule;        /* printed schedule, for example "llvm.gemv{r=4,prefetch=2048}" */
+  const char *backend;         /* "halide", "llvm", "scalar" */
+  const char *target;          /* "x86-64", "x86-64-avx2", ... */
+  const char *proof;           /* id of the proof record; a kernel with an empty one is refused by the runtime */
   int64_t fixed[BT_MAX_SIZES]; /* per size parameter: the only value it accepts, or -1 for any */
   int64_t m_min, m_max;        /* range of the size named M that it is meant for (1, INT64_MAX when any) */
   int32_t threads;             /* thread count it was tuned for, 0 when it was not tuned */

@@ -110,10 +110,11 @@ void multiply_avx2(int64_t iterations) {
 }
 // VNNI: multiply-add in one instruction, twelve independent sums.
 #define BT_DOT_VNNI(c) "vpdpbusd %%ymm15, %%ymm14, %%ymm" #c "\n\t"
-#define BT_DOTS_VNNI                                                                                       \
-  BT_DOT_VNNI(0)                                                                                           \
-  BT_DOT_VNNI(1) BT_DOT_VNNI(2) BT_DOT_VNNI(3) BT_DOT_VNNI(4) BT_DOT_VNNI(5) BT_DOT_VNNI(6) BT_DOT_VNNI(7) \
-      BT_DOT_VNNI(8) BT_DOT_VNNI(9) BT_DOT_VNNI(10) BT_DOT_VNNI(11)
+// clang-format off
+#define BT_DOTS_VNNI \
+  BT_DOT_VNNI(0) BT_DOT_VNNI(1) BT_DOT_VNNI(2) BT_DOT_VNNI(3) BT_DOT_VNNI(4) BT_DOT_VNNI(5) \
+  BT_DOT_VNNI(6) BT_DOT_VNNI(7) BT_DOT_VNNI(8) BT_DOT_VNNI(9) BT_DOT_VNNI(10) BT_DOT_VNNI(11)
+// clang-format on
 constexpr int kDotsPerIteration = 36;
 void multiply_vnni(int64_t iterations) {
   for (int64_t i = 0; i < iterations; ++i) {
