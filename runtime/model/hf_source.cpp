@@ -11,6 +11,7 @@
 
 #include "runtime/error.h"
 #include "runtime/io/mapped_file.h"
+#include "runtime/model/formats.h"
 #include "runtime/model/hf_config.h"
 #include "runtime/model/safetensors.h"
 #include "runtime/model/ternary_tensor.h"
@@ -152,6 +153,11 @@ class HfSource : public ModelSource {
     return values;
   }
 
+  std::vector<float> linear_norm(int64_t layer, Linear which) const override {
+    throw Error(fmt::format("{}: layer {} has no norm inside its linear layer {}", path_, layer,
+                            kLinears[static_cast<size_t>(which)].name));
+  }
+
   FloatMatrix embedding() const override { return matrix(tensors_.get(kEmbedding)); }
   FloatMatrix head() const override { return config_.model.tied_head ? embedding() : matrix(tensors_.get(kHead)); }
 
@@ -239,15 +245,8 @@ class HfSource : public ModelSource {
 
 }  // namespace
 
-std::unique_ptr<ModelSource> open_model(const std::string &path) {
-  std::error_code status;
-  const std::filesystem::path folder = std::filesystem::canonical(path, status);
-  if (status) throw Error(fmt::format("{}: cannot open: {}", path, status.message()));
-  if (!std::filesystem::is_directory(folder, status)) {
-    throw Error(
-        fmt::format("{}: not a folder; a model is a Hugging Face folder with config.json and model.safetensors", path));
-  }
-  return std::make_unique<HfSource>(folder.string());
+std::unique_ptr<ModelSource> open_hf_folder(const std::string &folder, const OpenOptions &) {
+  return std::make_unique<HfSource>(folder);
 }
 
 }  // namespace bittern::runtime

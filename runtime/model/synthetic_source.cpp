@@ -123,6 +123,10 @@ class SyntheticSource : public ModelSource {
     return std::vector<float>(static_cast<size_t>(size), 1.0f);
   }
 
+  std::vector<float> linear_norm(int64_t, Linear which) const override {
+    throw Error(fmt::format("preset '{}' has no norm inside linear layer {}", name_, static_cast<int>(which)));
+  }
+
   FloatMatrix embedding() const override {
     FloatMatrix out;
     out.rows = config_.vocab;
