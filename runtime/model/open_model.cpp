@@ -17,7 +17,7 @@ struct FileFormat {
   std::string_view magic;  // the file's first bytes
   std::unique_ptr<ModelSource> (*open)(const std::string &path, const OpenOptions &options);
 };
-constexpr std::array<FileFormat, 0> kFileFormats{};
+constexpr std::array<FileFormat, 1> kFileFormats{{{"BITTERN1", open_bittern}}};
 
 std::string first_bytes(const std::string &path, size_t count) {
   std::ifstream file(path, std::ios::binary);
