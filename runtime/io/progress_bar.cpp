@@ -8,8 +8,7 @@
 
 namespace bittern::runtime {
 
-ProgressBar::ProgressBar(std::FILE *out, bool quiet)
-    : out_(out), quiet_(quiet), terminal_(isatty(fileno(out)) != 0) {}
+ProgressBar::ProgressBar(std::FILE *out, bool quiet) : out_(out), quiet_(quiet), terminal_(isatty(fileno(out)) != 0) {}
 
 void ProgressBar::show(int64_t done, int64_t total, const std::string &what) {
   if (quiet_ || total <= 0) return;

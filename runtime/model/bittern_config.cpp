@@ -50,10 +50,9 @@ struct FlagField {
   const char *name;
   bool ModelConfig::*value;
 };
-constexpr FlagField kFlags[] = {
-    {"tied_head", &ModelConfig::tied_head},       {"sub_norms", &ModelConfig::sub_norms},
-    {"linear_norms", &ModelConfig::linear_norms}, {"qk_norm", &ModelConfig::qk_norm},
-    {"post_norms", &ModelConfig::post_norms},     {"has_head", &ModelConfig::has_head}};
+constexpr FlagField kFlags[] = {{"tied_head", &ModelConfig::tied_head},       {"sub_norms", &ModelConfig::sub_norms},
+                                {"linear_norms", &ModelConfig::linear_norms}, {"qk_norm", &ModelConfig::qk_norm},
+                                {"post_norms", &ModelConfig::post_norms},     {"has_head", &ModelConfig::has_head}};
 
 using Sampling = ModelConfig::Generation;
 struct SamplingField {

@@ -60,8 +60,8 @@ class BitternSource : public ModelSource {
     matrix("embedding");
     if (config_.has_head && !config_.tied_head) matrix("head");
     if (file_.tensors().size() != expected) {
-      throw Error(fmt::format("{}: has {} tensors where its configuration implies {}", path, file_.tensors().size(),
-                              expected));
+      throw Error(
+          fmt::format("{}: has {} tensors where its configuration implies {}", path, file_.tensors().size(), expected));
     }
   }
 

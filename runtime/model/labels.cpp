@@ -6,8 +6,8 @@ namespace {
 // In the order of Linear and Vector.
 constexpr std::array<const char *, kLinearCount> kLinearLabels{"q", "k", "v", "o", "gate", "up", "down"};
 constexpr std::array<const char *, kVectorCount> kVectorLabels{
-    "input_norm", "post_attention_norm", "attention_sub_norm", "ffn_sub_norm", "final_norm",
-    "q_norm",     "k_norm",              "attention_out_norm", "ffn_out_norm"};
+    "input_norm", "post_attention_norm", "attention_sub_norm", "ffn_sub_norm", "final_norm", "q_norm",
+    "k_norm",     "attention_out_norm",  "ffn_out_norm"};
 
 }  // namespace
 
