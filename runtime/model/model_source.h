@@ -114,6 +114,8 @@ class ModelSource {
   // Identifies the exact file contents for the prepacked cache: path, size, mtime, header hash of each file.
   virtual std::string identity() const = 0;
   virtual std::string path() const = 0;
+  // For people: the file's format and what was chosen to read it. Empty where the path says it all.
+  virtual std::string format() const { return {}; }
 };
 
 // What a user may say about a model file that the file itself leaves open.
