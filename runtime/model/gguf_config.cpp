@@ -203,21 +203,18 @@ class Parser {
   }
 
   void read_activation() {
-    constexpr std::array<std::pair<std::string_view, Activation>, 3> kNames{
-        {{"relu2", Activation::Relu2}, {"silu", Activation::Silu}, {"gelu_tanh", Activation::GeluTanh}}};
     if (options_.activation) {
       c_.activation = *options_.activation;
       c_.activation_from = "--activation";
       return;
     }
     if (const GgufValue *own = file_.find("bittern.activation")) {
-      const auto *found =
-          std::find_if(kNames.begin(), kNames.end(), [&](const auto &row) { return row.first == own->string(); });
-      if (found == kNames.end()) {
+      const std::optional<Activation> known = find_activation(own->string());
+      if (!known) {
         own->fail(
             fmt::format("'{}' is not supported (supported: relu2, silu, gelu_tanh)", own->string().substr(0, 64)));
       }
-      c_.activation = found->second;
+      c_.activation = *known;
       c_.activation_from = "bittern.activation";
       return;
     }

@@ -6,12 +6,16 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 namespace bittern::runtime {
 
 enum class Activation { Relu2, Silu, GeluTanh };
+// "relu2", "silu", "gelu_tanh"; none for another name.
+const char *activation_name(Activation activation);
+std::optional<Activation> find_activation(std::string_view name);
 enum class DType { F32, F16, BF16 };
 // How an embedding model makes one vector of a text: none for models that predict tokens.
 enum class Pooling { None, Last, Mean };
