@@ -6,7 +6,6 @@
 #include <atomic>
 #include <cstdio>
 #include <exception>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -28,9 +27,6 @@ extern "C" void request_stop(int number) {
   stop_requested = true;
   signal(number, SIG_DFL);
 }
-
-const std::map<std::string, Activation> kActivations{
-    {"relu2", Activation::Relu2}, {"silu", Activation::Silu}, {"gelu_tanh", Activation::GeluTanh}};
 
 std::string examples() {
   std::string text = "Formats:\n";
@@ -107,7 +103,7 @@ int run(int argc, char **argv) {
   } catch (const CLI::ParseError &e) {
     return app.exit(e) == 0 ? 0 : kUsage;
   }
-  if (!activation.empty()) convert.options.activation = kActivations.at(activation);
+  if (!activation.empty()) convert.options.activation = find_activation(activation);
 
   signal(SIGINT, request_stop);
   signal(SIGTERM, request_stop);

@@ -18,13 +18,13 @@
 #include "runtime/io/float_formats.h"
 #include "runtime/io/output_file.h"
 #include "runtime/kernels/scalar/scalar.h"
+#include "runtime/model/gguf_names.h"
 #include "runtime/model/head_order.h"
 
 namespace bittern::runtime {
 namespace {
 
 constexpr uint64_t kAlignment = 32;
-constexpr uint32_t kF32 = 0, kF16 = 1, kBf16 = 30;
 
 // What a model is called there. The first row that fits counts.
 struct Family {
@@ -41,13 +41,6 @@ constexpr std::array<Family, 5> kFamilies{
      {"llama", [](const ModelConfig &c) { return !c.sub_norms && !c.qk_norm && c.activation == Activation::Silu; },
       true}}};
 
-// In the order of Linear and of Vector.
-constexpr std::array<const char *, kLinearCount> kLinearNames{"attn_q",   "attn_k", "attn_v",  "attn_output",
-                                                              "ffn_gate", "ffn_up", "ffn_down"};
-constexpr std::array<const char *, kVectorCount> kVectorNames{
-    "attn_norm",   "ffn_norm",    "attn_sub_norm",       "ffn_sub_norm", "output_norm",
-    "attn_q_norm", "attn_k_norm", "post_attention_norm", "post_ffw_norm"};
-
 const GgufEncoding &encoding_of(const char *target) {
   const auto all = gguf_encodings();
   return *std::find_if(all.begin(), all.end(), [&](const GgufEncoding &e) { return e.target == std::string(target); });
@@ -58,7 +51,9 @@ const Family *family_of(const ModelConfig &config) {
   return found == kFamilies.end() ? nullptr : found;
 }
 
-uint32_t type_of(DType dtype) { return dtype == DType::F32 ? kF32 : dtype == DType::F16 ? kF16 : kBf16; }
+uint32_t type_of(DType dtype) {
+  return dtype == DType::F32 ? GgmlType::F32 : dtype == DType::F16 ? GgmlType::F16 : GgmlType::BF16;
+}
 
 uint64_t encoded_bytes(const GgufEncoding &e, int64_t rows, int64_t cols) {
   return static_cast<uint64_t>(rows * (cols / e.block) * e.block_bytes + e.tail_bytes);
@@ -124,9 +119,7 @@ GgufMetadata describe(const Conversion &conversion, const GgufEncoding &e, const
   if (attention_scale(c) != 0) m.f32(a + "attention.scale", attention_scale(c));
   // Numbers of llama.cpp's enum: 1 mean, 3 last.
   if (c.pooling != Pooling::None) m.u32(a + "pooling_type", c.pooling == Pooling::Mean ? 1 : 3);
-  m.string("bittern.activation", c.activation == Activation::Relu2  ? "relu2"
-                                 : c.activation == Activation::Silu ? "silu"
-                                                                    : "gelu_tanh");
+  m.string("bittern.activation", activation_name(c.activation));
   if (c.linear_norms) m.f32("bittern.linear_norm_eps", c.linear_norm_eps);
   if (e.half_scale()) {
     const std::vector<float> later(static_cast<size_t>(c.layers) * kLinearCount);
@@ -208,36 +201,35 @@ class GgufWriter {
  private:
   void plan() {
     const ModelConfig &c = conversion_.config();
-    add_matrix("token_embd.weight", source_.embedding());
+    add_matrix(std::string(kGgufEmbedding), source_.embedding());
     for (int64_t layer = 0; layer < c.layers; ++layer) {
-      const std::string block = fmt::format("blk.{}.", layer);
       for (const Vector which : layer_vectors(c)) {
-        add_vector(block + kVectorNames[static_cast<size_t>(which)] + ".weight", vector_size(c, which),
+        add_vector(gguf_name(layer, which), vector_size(c, which),
                    [this, layer, which] { return source_.vector(layer, which); });
       }
       for (const Linear which : kLinears) {
-        const std::string name = block + kLinearNames[static_cast<size_t>(which)];
         const auto [rows, cols] = linear_shape(c, which);
         if (c.linear_norms) {
-          add_vector(name + "_norm_in.weight", cols,
+          add_vector(gguf_norm_in_name(layer, which), cols,
                      [this, layer, which] { return source_.linear_norm(layer, which); });
         }
-        plan_.push_back({name + ".weight",
+        plan_.push_back({gguf_name(layer, which),
                          {cols, rows},
                          encoding_.type,
                          encoded_bytes(encoding_, rows, cols),
                          [this, layer, which] { write_linear(layer, which); }});
       }
     }
-    add_vector("output_norm.weight", c.hidden, [this] { return source_.vector(0, Vector::FinalNorm); });
-    if (c.has_head && !c.tied_head) add_matrix("output.weight", source_.head());
+    add_vector(gguf_name(0, Vector::FinalNorm), c.hidden, [this] { return source_.vector(0, Vector::FinalNorm); });
+    if (c.has_head && !c.tied_head) add_matrix(std::string(kGgufHead), source_.head());
   }
 
   void add_vector(const std::string &name, int64_t size, std::function<std::vector<float>()> values) {
-    plan_.push_back({name, {size}, kF32, static_cast<uint64_t>(size) * sizeof(float), [this, read = std::move(values)] {
-                       const std::vector<float> read_values = read();
-                       out_.write(read_values.data(), read_values.size() * sizeof(float));
-                     }});
+    plan_.push_back(
+        {name, {size}, GgmlType::F32, static_cast<uint64_t>(size) * sizeof(float), [this, read = std::move(values)] {
+           const std::vector<float> read_values = read();
+           out_.write(read_values.data(), read_values.size() * sizeof(float));
+         }});
   }
 
   void add_matrix(const std::string &name, const FloatMatrix &m) {

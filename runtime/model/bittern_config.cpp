@@ -65,8 +65,6 @@ constexpr SamplingField kSampling[] = {{"temperature", &Sampling::temperature, 0
                                        {"min_p", &Sampling::min_p, 0, 1},
                                        {"repetition_penalty", &Sampling::repetition_penalty, 1e-3, 1e3}};
 
-constexpr std::array<std::pair<const char *, Activation>, 3> kActivations{
-    {{"relu2", Activation::Relu2}, {"silu", Activation::Silu}, {"gelu_tanh", Activation::GeluTanh}}};
 constexpr std::array<std::pair<const char *, Pooling>, 3> kPoolings{
     {{"none", Pooling::None}, {"last", Pooling::Last}, {"mean", Pooling::Mean}}};
 
@@ -113,7 +111,7 @@ std::string bittern_config_text(const ModelConfig &config) {
   for (const FloatField &field : kFloats) out[field.name] = static_cast<double>(config.*field.value);
   for (const DoubleField &field : kDoubles) out[field.name] = config.*field.value;
   for (const FlagField &field : kFlags) out[field.name] = config.*field.value;
-  out["activation"] = name_of(kActivations, config.activation);
+  out["activation"] = activation_name(config.activation);
   out["activation_from"] = config.activation_from;
   out["pooling"] = name_of(kPoolings, config.pooling);
   out["bos"] = config.bos;
@@ -137,7 +135,10 @@ ModelConfig read_bittern_config(const Json &object) {
   }
   for (const DoubleField &field : kDoubles) c.*field.value = object.get(field.name).number(field.least, field.most);
   for (const FlagField &field : kFlags) c.*field.value = object.get(field.name).boolean();
-  c.activation = choose(object.get("activation"), kActivations);
+  const Json activation = object.get("activation");
+  const std::optional<Activation> known = find_activation(activation.string());
+  if (!known) activation.fail(fmt::format("'{}' is not known", activation.string()));
+  c.activation = *known;
   c.activation_from = object.get("activation_from").string();
   c.pooling = choose(object.get("pooling"), kPoolings);
   c.bos = static_cast<int32_t>(object.get("bos").integer(-1, c.vocab - 1));

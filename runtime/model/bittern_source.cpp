@@ -9,6 +9,7 @@
 #include "runtime/model/base3.h"
 #include "runtime/model/bittern_file.h"
 #include "runtime/model/bittern_names.h"
+#include "runtime/model/file_identity.h"
 #include "runtime/model/formats.h"
 #include "runtime/model/labels.h"
 
@@ -67,6 +68,7 @@ class BitternSource : public ModelSource {
 
   const ModelConfig &config() const override { return config_; }
   std::string path() const override { return file_.file().path(); }
+  std::string format() const override { return "Bittern file of version 1, ternary weights five a byte"; }
 
   TernaryMatrix linear(int64_t layer, Linear which) const override {
     const BitternSection &tensor = file_.tensor(bittern_name(layer, which));
@@ -111,8 +113,7 @@ class BitternSource : public ModelSource {
   }
 
   std::string identity() const override {
-    return fmt::format("{} size={} mtime={} header={:016x}\n", path(), file_.file().size(), file_.file().modified_ns(),
-                       file_.header_sum());
+    return file_identity(file_.file(), file_.file().text().substr(0, kBitternPreamble));
   }
 
  private:

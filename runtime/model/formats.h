@@ -16,4 +16,7 @@ std::unique_ptr<ModelSource> open_int2_folder(const std::string &folder, const O
 // Bittern's own file (runtime/model/bittern_file.h).
 std::unique_ptr<ModelSource> open_bittern(const std::string &path, const OpenOptions &options);
 
+// A GGUF file (runtime/model/gguf_source.cpp). `path` is absolute.
+std::unique_ptr<ModelSource> open_gguf(const std::string &path, const OpenOptions &options);
+
 }  // namespace bittern::runtime

@@ -357,6 +357,7 @@ void GgufFile::place_tensors(uint64_t data_begin) {
           tensor.offset_at);
     }
     tensor.begin += data_begin;
+    tensor.alignment = alignment_;
     in_order.push_back(&tensor);
   }
   std::sort(in_order.begin(), in_order.end(), [](const GgufTensor *a, const GgufTensor *b) {

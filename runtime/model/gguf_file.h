@@ -98,6 +98,7 @@ struct GgufTensor {
   uint32_t rank = 0;              // 1 to 4
   std::array<int64_t, 4> dims{};  // fastest first: {columns, rows} of a matrix; each at least 1, 1 beyond the rank
   const MappedFile *file = nullptr;
+  uint64_t alignment = 32;           // of tensors' beginnings: their last bytes may be padding
   uint64_t begin = 0, end = 0;       // the bytes that are its own: up to the next tensor or the end of the file
   const GgufTensor *next = nullptr;  // the tensor that begins at `end`; null for the last
   uint64_t info_at = 0, type_at = 0, offset_at = 0;  // where the header has its description, type and offset

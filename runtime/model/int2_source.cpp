@@ -1,16 +1,15 @@
 // bitnet.cpp's GPU checkpoint in safetensors form as a ModelSource (int2_names.h says what the folder holds).
 #include <fmt/format.h>
-#include <sodium.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstring>
 #include <tuple>
 #include <utility>
 
 #include "runtime/error.h"
+#include "runtime/model/file_identity.h"
 #include "runtime/model/formats.h"
 #include "runtime/model/head_order.h"
 #include "runtime/model/hf_config.h"
@@ -87,6 +86,7 @@ class Int2Source : public ModelSource {
 
   const ModelConfig &config() const override { return config_; }
   std::string path() const override { return path_; }
+  std::string format() const override { return "bitnet.cpp's GPU layout (int2) as safetensors"; }
 
   TernaryMatrix linear(int64_t layer, Linear which) const override {
     const Part part = find(layer, which);
@@ -146,16 +146,7 @@ class Int2Source : public ModelSource {
   }
 
   std::string identity() const override {
-    std::string out;
-    for (const auto &[file, head] :
-         {std::pair(&config_file_, config_file_.text()), std::pair(&tensors_.file(), tensors_.header())}) {
-      std::array<unsigned char, crypto_hash_sha256_BYTES> hash;
-      crypto_hash_sha256(hash.data(), reinterpret_cast<const unsigned char *>(head.data()), head.size());
-      out += fmt::format("{} size={} mtime={} header=", file->path(), file->size(), file->modified_ns());
-      for (const unsigned char byte : hash) out += fmt::format("{:02x}", byte);
-      out += '\n';
-    }
-    return out;
+    return file_identity(config_file_, config_file_.text()) + file_identity(tensors_.file(), tensors_.header());
   }
 
  private:

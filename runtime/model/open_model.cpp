@@ -23,7 +23,8 @@ std::unique_ptr<ModelSource> refuse_pickle(const std::string &path, const OpenOp
                   "safetensors (docs/formats.md says how)",
                   path));
 }
-constexpr std::array<FileFormat, 4> kFileFormats{{{"BITTERN1", open_bittern},
+constexpr std::array<FileFormat, 5> kFileFormats{{{"GGUF", open_gguf},
+                                                  {"BITTERN1", open_bittern},
                                                   {"PK\x03\x04", refuse_pickle},
                                                   {"\x80\x02", refuse_pickle},
                                                   {"\x80\x04", refuse_pickle}}};
@@ -61,8 +62,8 @@ std::unique_ptr<ModelSource> open_model(const std::string &path, const OpenOptio
     if (std::string_view(head).starts_with(format.magic)) return format.open(absolute.string(), options);
   }
   throw Error(
-      fmt::format("{}: of no known format; a model is a Hugging Face folder with config.json and model.safetensors, "
-                  "a GGUF file or a Bittern file",
+      fmt::format("{}: not a folder and not a GGUF or Bittern file; a model is one of these, the folder a Hugging Face "
+                  "one with config.json and model.safetensors",
                   path));
 }
 

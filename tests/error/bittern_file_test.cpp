@@ -118,7 +118,7 @@ TEST_CASE("a Bittern file cut anywhere is refused") {
   for (size_t length = 0; length < file.whole.size(); length += length < file.room + 100 ? 1 : 1009) {
     const std::string what = file.error(file.whole.substr(0, length));
     CHECK_MESSAGE(contains(what, "/f: "), what);
-    CHECK_MESSAGE((length < 8 ? contains(what, "of no known format") : contains(what, " at byte ")), what);
+    CHECK_MESSAGE((length < 8 ? contains(what, "not a folder and not a GGUF") : contains(what, " at byte ")), what);
   }
   CHECK(contains(file.error(file.whole + "x"), "file length: "));
 }
@@ -129,7 +129,7 @@ TEST_CASE("every byte of the header changed is refused; every byte of the data i
     std::string bytes = file.whole;
     bytes[at] = static_cast<char>(bytes[at] ^ 0x41);
     const std::string what = file.error(bytes);
-    CHECK_MESSAGE((at < 8 ? contains(what, "of no known format") : contains(what, " at byte ")), what);
+    CHECK_MESSAGE((at < 8 ? contains(what, "not a folder and not a GGUF") : contains(what, " at byte ")), what);
   }
   // Sections follow without gaps but for padding, which no checksum covers.
   size_t noticed = 0, tried = 0;
