@@ -221,13 +221,25 @@ Linear add(const Linear &a, const Linear &b) {
   return sum;
 }
 
+namespace {
+
+bool is_constant(const Linear &bound) {
+  return std::all_of(bound.per.begin(), bound.per.end(), [](int64_t per) { return per == 0; });
+}
+
+// Both are bounds; a constant one is taken when there is one, the smaller of two.
+Linear tighter(const Linear &a, const Linear &b) {
+  if (is_constant(a) && is_constant(b)) return a.base < b.base ? a : b;
+  return is_constant(a) ? a : b;
+}
+
+}  // namespace
+
 Linear multiply(const Linear &a, const Linear &b) {
-  const auto constant = [](const Linear &x) {
-    return std::all_of(x.per.begin(), x.per.end(), [](int64_t per) { return per == 0; });
-  };
-  if (!constant(a) && !constant(b)) throw Error("an intermediate's size is a product of sizes that are not fixed");
-  Linear product = constant(a) ? b : a;
-  const int64_t factor = constant(a) ? a.base : b.base;
+  if (!is_constant(a) && !is_constant(b))
+    throw Error("an intermediate's size is a product of sizes that are not fixed");
+  Linear product = is_constant(a) ? b : a;
+  const int64_t factor = is_constant(a) ? a.base : b.base;
   product.base *= factor;
   for (int64_t &per : product.per) per *= factor;
   return product;
@@ -259,6 +271,8 @@ Linear upper_bound(const KernelSpec &spec, const Sizes &fixed, const ExprPtr &va
         return difference;
       }
       return bound(0);
+    case Op::Min:
+      return tighter(bound(0), bound(1));
     case Op::Load:
       if (const auto &range = spec.find(value->name)->range)
         return add(upper_bound(spec, fixed, range->second), {-1, {}});
