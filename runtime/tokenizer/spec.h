@@ -24,7 +24,8 @@ enum class TokenType : int8_t {
 };
 
 struct SpecToken {
-  std::string text;  // as tokenizer.json writes it: GPT-2's alphabet in byte-level BPE, U+2581 for a space elsewhere
+  std::string text =
+      {};            // as tokenizer.json writes it: GPT-2's alphabet in byte-level BPE, U+2581 for a space elsewhere
   double score = 0;  // SentencePiece's; 0 where the file has none
   TokenType type = TokenType::Absent;  // Absent: no token has this id
 };
@@ -32,7 +33,7 @@ struct SpecToken {
 // A token that is found in the text as it is, before any splitting.
 struct AddedToken {
   int32_t id = 0;
-  std::string content;
+  std::string content = {};
   bool special = false;
   bool normalized = false;                       // looked for after all tokens that are not, in normalised text
   bool strip_left = false, strip_right = false;  // swallows white space beside it
@@ -52,7 +53,7 @@ struct NormalizerStep {
     SentencePiece,  // what SentencePiece does, by the fields at the end; `content`: its character map or empty
   };
   Kind kind = Kind::Nfc;
-  std::string pattern, content;
+  std::string pattern = {}, content = {};
   bool regex = false;                // the pattern is a regular expression, else literal
   bool left = false, right = false;  // Strip
   bool dummy_prefix = false, remove_extra_spaces = false, escape_spaces = false, space_as_suffix = false;
@@ -68,7 +69,7 @@ struct PreTokenizerStep {
   };
   enum class Prefix { Never, First, Always };
   Kind kind = Kind::Split;
-  std::string pattern;
+  std::string pattern = {};
   bool regex = true;    // the pattern of Split is a regular expression, else literal
   bool invert = false;  // what the pattern finds is the text between the matches
   SplitBehavior behavior = SplitBehavior::Isolated;
@@ -110,6 +111,6 @@ struct TokenizerSpec {
 
 // The tokenizer that a spec describes. Throws Error "name: ..." for a spec that is none (a missing byte token, a
 // pattern that is not a regular expression, a damaged character map).
-std::unique_ptr<Tokenizer> make_tokenizer(const TokenizerSpec &spec);
+std::unique_ptr<Tokenizer> make_tokenizer(TokenizerSpec spec);
 
 }  // namespace bittern::runtime
