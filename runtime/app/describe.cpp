@@ -1,11 +1,12 @@
 // bitnet-run explain and info.
 #include <fmt/core.h>
-#include <sys/stat.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "runtime/app/commands.h"
 #include "runtime/machine/machine.h"
+#include "runtime/tokenizer/open_tokenizer.h"
 
 namespace bittern::runtime {
 namespace {
@@ -73,15 +74,14 @@ void run_info(const std::string &model, std::FILE *out) {
   for (const KernelNeed &need :
        kernel_needs(c, source->embedding().dtype, head.dtype, c.max_positions, KvType::F32, HeadType::File))
     if (need.role == Role::W2A8) ternary += c.layers * need.sizes[1] * need.sizes[2];
-  struct stat file;
-  const bool tokenizer = stat((source->path() + "/tokenizer.json").c_str(), &file) == 0;
+  const std::string tokenizer = std::filesystem::path(find_tokenizer(source->path())).filename();
   constexpr const char *kActivations[] = {"relu2", "silu", "gelu_tanh"};
   const auto line = [&](const char *name, const std::string &value) { fmt::print(out, "{:<16}{}\n", name, value); };
   line("model", source->path());
   line("architecture", c.architecture);
   line("shape", fmt::format("{} layers, hidden {}, ffn {}, {} heads of {} ({} for keys and values)", c.layers, c.hidden,
                             c.ffn, c.heads, c.head_dim, c.kv_heads));
-  line("vocabulary", fmt::format("{}, tokenizer.json {}", c.vocab, tokenizer ? "present" : "absent"));
+  line("vocabulary", fmt::format("{}, {}", c.vocab, tokenizer.empty() ? "no tokenizer" : "tokenizer in " + tokenizer));
   line("positions", fmt::format("{}, rope theta {}", c.max_positions, c.rope_theta));
   line("numerics", fmt::format("{}, rms eps {}, {}", kActivations[static_cast<int>(c.activation)], c.rms_eps,
                                c.sub_norms ? "sub norms" : "no sub norms"));

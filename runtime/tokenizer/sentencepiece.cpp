@@ -41,7 +41,7 @@ void finish_sentencepiece(TokenizerSpec &spec, const SentencePieceSpaces &spaces
     if (special || whole)
       spec.added.push_back({.id = id, .content = token.text, .special = special, .normalized = whole});
   }
-  if (spec.unk < 0) throw Error(spec.name + ": there is no unknown piece");
+  if (spec.unk < 0 && !spec.byte_fallback) throw Error(spec.name + ": there is no unknown piece");
   for (size_t byte = 0; spec.byte_fallback && byte < bytes.size(); ++byte) {
     if (!bytes[byte]) throw Error(fmt::format("{}: no piece for the byte 0x{:02X}", spec.name, byte));
   }

@@ -16,12 +16,15 @@ struct SentencePieceSpaces {
   std::string charsmap = {};  // or empty
 };
 
+// What SentencePiece decodes an unknown piece to, where the file does not say.
+inline constexpr std::string_view kUnknownText = " \xE2\x81\x87 ";  // U+2047 between spaces
+
 // The byte that a piece such as "<0x0A>" stands for, or -1.
 int byte_of_piece(std::string_view text);
 
 // Given model, tokens, byte_fallback and unk_text, fills in how SentencePiece encodes with them: normaliser, added
-// tokens, unknown characters, decoding. Throws Error when there is no unknown piece or more than one, or a byte piece
-// is missing.
+// tokens, unknown characters, decoding. Throws Error when there is more than one unknown piece, a byte piece is
+// missing, or neither can stand for an unknown character.
 void finish_sentencepiece(TokenizerSpec &spec, const SentencePieceSpaces &spaces);
 
 }  // namespace bittern::runtime

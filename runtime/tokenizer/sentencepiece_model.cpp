@@ -23,7 +23,7 @@ struct Settings {
   bool byte_fallback = false, space_as_suffix = false;
   // The proto's defaults; the pieces themselves decide which is which type.
   int32_t bos = 1, eos = 2, pad = -1;
-  std::string unk_text = " \xE2\x81\x87 ";  // " ⁇ "
+  std::string unk_text{kUnknownText};
   SentencePieceSpaces spaces{.dummy_prefix = true, .remove_extra = true, .escape = true};
 };
 

@@ -38,6 +38,7 @@ struct AddedToken {
   bool normalized = false;                       // looked for after all tokens that are not, in normalised text
   bool strip_left = false, strip_right = false;  // swallows white space beside it
   bool single_word = false;                      // not beside a letter, a digit or '_'
+  bool operator==(const AddedToken &) const = default;
 };
 
 struct NormalizerStep {
@@ -57,6 +58,7 @@ struct NormalizerStep {
   bool regex = false;                // the pattern is a regular expression, else literal
   bool left = false, right = false;  // Strip
   bool dummy_prefix = false, remove_extra_spaces = false, escape_spaces = false, space_as_suffix = false;
+  bool operator==(const NormalizerStep &) const = default;
 };
 
 enum class SplitBehavior { Isolated, Removed, MergedWithPrevious, MergedWithNext, Contiguous };
@@ -75,6 +77,7 @@ struct PreTokenizerStep {
   SplitBehavior behavior = SplitBehavior::Isolated;
   bool use_regex = false, split = false;
   Prefix prefix = Prefix::Never;  // ByteLevel: Always puts a space in front of a piece that has none
+  bool operator==(const PreTokenizerStep &) const = default;
 };
 
 struct TokenizerSpec {
@@ -87,6 +90,7 @@ struct TokenizerSpec {
   // Two tokens that merge into a third; earlier ones go first.
   struct Merge {
     int32_t left, right, merged;
+    bool operator==(const Merge &) const = default;
   };
 
   std::string name;  // of the file, for messages

@@ -12,7 +12,6 @@ import tempfile
 from pathlib import Path
 
 import gguf
-import numpy as np
 import sentencepiece as spm
 from sentencepiece import sentencepiece_model_pb2 as pb
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
@@ -169,12 +168,44 @@ def unknown_pieces():
         dump(f"types_{kind}_fixture.json", {"source": "sentencepiece " + spm.__version__, "cases": cases_of_spm(spm.SentencePieceProcessor(model_proto=blob))})
 
 
+def gguf_file(name, model, pieces, **more):
+    """A GGUF file of nothing but a tokenizer, in the keys that bitnet.cpp's and llama.cpp's converters use."""
+    writer = gguf.GGUFWriter(HERE / f"{name}.gguf", "llama")
+    writer.add_tokenizer_model(model)
+    writer.add_token_list([p[0] for p in pieces])
+    if model != "gpt2":
+        writer.add_token_scores([p[1] for p in pieces])
+    writer.add_token_types([p[2] for p in pieces])
+    for key, value in more.items():
+        getattr(writer, "add_" + key)(value)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+
+
+def gguf_files():
+    base = json.loads((HERE / "small_bpe_tokenizer.json").read_text())
+    special = {t["id"]: t["content"] for t in base["added_tokens"]}
+    tokens = {i: t for t, i in base["model"]["vocab"].items()} | special
+    pieces = [(tokens[i], 0, 3 if i in special else 1) for i in range(len(tokens))] + [("[PAD]", 0, 5)]
+    merges = [" ".join(m) for m in base["model"]["merges"]]
+    bos = base["post_processor"]["special_tokens"]["<|begin_of_text|>"]["ids"][0]
+    gguf_file("small_bpe", "gpt2", pieces, tokenizer_pre="llama-bpe", token_merges=merges, bos_token_id=bos, add_bos_token=True)
+    message = pb.ModelProto.FromString((HERE / "small_spm.model").read_bytes())
+    pieces = [(p.piece, p.score, p.type) for p in message.pieces]
+    gguf_file("small_spm", "llama", pieces, bos_token_id=1, eos_token_id=2, unk_token_id=0, add_bos_token=True, add_space_prefix=True)
+    message = pb.ModelProto.FromString((HERE / "small_unigram.model").read_bytes())
+    pieces = [(p.piece, p.score, p.type) for p in message.pieces]
+    gguf_file("small_unigram", "t5", pieces, eos_token_id=2, unk_token_id=0, add_space_prefix=True, remove_extra_whitespaces=True, precompiled_charsmap=message.normalizer_spec.precompiled_charsmap)
+
+
 def main():
     message = train("small_unigram", vocab_size=1000, model_type="unigram", normalization_rule_name="nmt_nfkc", character_coverage=0.98, pad_id=-1, user_defined_symbols=["<extra>"])
     unigram_as_json(message)
     character_bpe_as_json()
     byte_level_forms()
     unknown_pieces()
+    gguf_files()
 
 
 main()
