@@ -1,11 +1,12 @@
 // bitnet-run explain and info.
 #include <fmt/core.h>
-#include <sys/stat.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "runtime/app/commands.h"
 #include "runtime/machine/machine.h"
+#include "runtime/tokenizer/open_tokenizer.h"
 
 namespace bittern::runtime {
 namespace {
@@ -106,14 +107,13 @@ void run_info(const std::string &model, std::FILE *out) {
     const auto [rows, cols] = linear_shape(c, static_cast<Linear>(i));
     ternary += c.layers * rows * cols;
   }
-  struct stat file;
-  const bool tokenizer = stat((source->path() + "/tokenizer.json").c_str(), &file) == 0;
+  const std::string tokenizer = std::filesystem::path(find_tokenizer(source->path())).filename();
   const auto line = [&](const char *name, const std::string &value) { fmt::print(out, "{:<16}{}\n", name, value); };
   line("model", source->path());
   line("architecture", c.architecture);
   line("shape", fmt::format("{} layers, hidden {}, ffn {}, {} heads of {} ({} for keys and values)", c.layers, c.hidden,
                             c.ffn, c.heads, c.head_dim, c.kv_heads));
-  line("vocabulary", fmt::format("{}, tokenizer.json {}", c.vocab, tokenizer ? "present" : "absent"));
+  line("vocabulary", fmt::format("{}, {}", c.vocab, tokenizer.empty() ? "no tokenizer" : "tokenizer in " + tokenizer));
   line("positions", rope_text(c));
   line("numerics", fmt::format("{} ({}), rms eps {}, {}", activation_name(c.activation), c.activation_from, c.rms_eps,
                                norms_text(c)));
