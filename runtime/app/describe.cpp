@@ -27,11 +27,6 @@ std::string shape_text(const KernelUse &use) {
   return text;
 }
 
-const char *activation_name(Activation activation) {
-  constexpr const char *kNames[] = {"relu2", "silu", "gelu_tanh"};
-  return kNames[static_cast<int>(activation)];
-}
-
 // Which norms there are besides those before attention and FFN.
 std::string norms_text(const ModelConfig &c) {
   std::string text = c.sub_norms ? "sub norms" : "no sub norms";
@@ -77,8 +72,8 @@ std::vector<KernelUse> distinct(const std::vector<KernelUse> &uses) {
 
 }  // namespace
 
-void run_explain(const std::string &model, const EngineOptions &engine, std::FILE *out) {
-  const std::unique_ptr<ModelSource> source = open_model(model);
+void run_explain(const std::string &model, const OpenOptions &open, const EngineOptions &engine, std::FILE *out) {
+  const std::unique_ptr<ModelSource> source = open_model(model, open);
   const PlannedKernels planned = planned_kernels(*source, engine);
   std::vector<std::vector<std::string>> rows = {
       {"step", "kernel", "shape", "M", "kernels", "backend", "schedule", "layout", "proof", "roof"}};
@@ -99,8 +94,8 @@ void run_explain(const std::string &model, const EngineOptions &engine, std::FIL
   }
 }
 
-void run_info(const std::string &model, std::FILE *out) {
-  const std::unique_ptr<ModelSource> source = open_model(model);
+void run_info(const std::string &model, const OpenOptions &open, std::FILE *out) {
+  const std::unique_ptr<ModelSource> source = open_model(model, open);
   const ModelConfig &c = source->config();
   int64_t ternary = 0;
   for (size_t i = 0; i < kLinearCount; ++i) {
@@ -110,13 +105,15 @@ void run_info(const std::string &model, std::FILE *out) {
   const std::string tokenizer = std::filesystem::path(find_tokenizer(source->path())).filename();
   const auto line = [&](const char *name, const std::string &value) { fmt::print(out, "{:<16}{}\n", name, value); };
   line("model", source->path());
+  if (!source->format().empty()) line("format", source->format());
   line("architecture", c.architecture);
+  line("activation", fmt::format("{}{}", activation_name(c.activation),
+                                 c.activation_from.empty() ? "" : ", from " + c.activation_from));
   line("shape", fmt::format("{} layers, hidden {}, ffn {}, {} heads of {} ({} for keys and values)", c.layers, c.hidden,
                             c.ffn, c.heads, c.head_dim, c.kv_heads));
   line("vocabulary", fmt::format("{}, {}", c.vocab, tokenizer.empty() ? "no tokenizer" : "tokenizer in " + tokenizer));
   line("positions", rope_text(c));
-  line("numerics", fmt::format("{} ({}), rms eps {}, {}", activation_name(c.activation), c.activation_from, c.rms_eps,
-                               norms_text(c)));
+  line("numerics", fmt::format("rms eps {}, {}", c.rms_eps, norms_text(c)));
   line("ternary", fmt::format("{} weights, {:.1f} MiB at 2 bits, {}", ternary, mib(ternary / 4),
                               c.scale_group > 0 ? fmt::format("a scale for every {} of a row", c.scale_group)
                                                 : std::string("a scale a matrix")));

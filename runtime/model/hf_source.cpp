@@ -1,7 +1,6 @@
 // A Hugging Face folder as a ModelSource. Names, types and shapes of all tensors are checked when it is opened; values
 // are read when asked for, so a prepacked cache entry can spare the model file's pages altogether.
 #include <fmt/format.h>
-#include <sodium.h>
 #include <sys/stat.h>
 
 #include <array>
@@ -13,6 +12,7 @@
 #include "runtime/error.h"
 #include "runtime/io/mapped_file.h"
 #include "runtime/model/families/family.h"
+#include "runtime/model/file_identity.h"
 #include "runtime/model/formats.h"
 #include "runtime/model/hf_config.h"
 #include "runtime/model/hf_pooling.h"
@@ -31,18 +31,6 @@ constexpr std::array<const char *, kLinearCount> kLinears{"self_attn.q_proj", "s
 // The norm inside a linear layer, as transformers and as Microsoft's embedding models name it.
 constexpr std::array<std::string_view, 2> kInnerNorms{"rms_norm.weight", "norm.weight"};
 constexpr std::string_view kHead = "lm_head.weight";
-
-std::string sha256_hex(std::string_view bytes) {
-  std::array<unsigned char, crypto_hash_sha256_BYTES> hash;
-  crypto_hash_sha256(hash.data(), reinterpret_cast<const unsigned char *>(bytes.data()), bytes.size());
-  std::string out;
-  for (const unsigned char byte : hash) out += fmt::format("{:02x}", byte);
-  return out;
-}
-
-std::string identify(const MappedFile &file, std::string_view head) {
-  return fmt::format("{} size={} mtime={} header={}\n", file.path(), file.size(), file.modified_ns(), sha256_hex(head));
-}
 
 DType float_type(const Tensor &tensor) {
   switch (tensor.type) {
@@ -145,7 +133,7 @@ class HfSource : public ModelSource {
 
   std::string identity() const override {
     std::string out = config_identity_;
-    for (const auto &file : tensors_.files()) out += identify(file->file(), file->header());
+    for (const auto &file : tensors_.files()) out += file_identity(file->file(), file->header());
     return out;
   }
 
@@ -158,7 +146,7 @@ class HfSource : public ModelSource {
     const std::string config_path = path_ + "/config.json", generation_path = path_ + "/generation_config.json";
     const MappedFile config(config_path, kMaxConfig);
     config_ = parse_hf_config(config.text(), config_path, has_modules);
-    config_identity_ = identify(config, config.text());
+    config_identity_ = file_identity(config, config.text());
     if (std::filesystem::exists(generation_path)) {
       const MappedFile generation(generation_path, kMaxConfig);
       parse_generation_config(generation.text(), generation_path, config_.model);
