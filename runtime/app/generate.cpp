@@ -36,7 +36,7 @@ void run_generate(const GenerateCommand &command, const std::atomic<bool> &stop,
   options.sampling = resolve_sampling(command.sampling, source->config().generation);
   Engine engine(std::move(source), command.engine);
 
-  StreamDecoder decoder(*tokenizer, true);
+  StreamDecoder decoder(*tokenizer, true, true);
   std::string text;
   const auto emit = [&](const std::string &piece) {
     if (command.json)
