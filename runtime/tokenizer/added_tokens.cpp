@@ -58,20 +58,27 @@ AddedTokens::AddedTokens(const Json &field, int64_t id_limit) : as_written_(256)
   }
 }
 
-void AddedTokens::split(std::string_view text, bool with_special, const std::function<void(std::string_view)> &ordinary,
+void AddedTokens::split(std::string_view text, const ParseSpecial &special,
+                        const std::function<void(std::string_view)> &ordinary,
                         const std::function<void(int32_t)> &token) const {
-  const auto second = [&](std::string_view part) { split_by(normalized_, part, with_special, ordinary, token); };
-  split_by(as_written_, text, with_special, second, token);
+  const auto second = [&](std::string_view part) {
+    split_by(normalized_, part, text.data(), special, ordinary, token);
+  };
+  split_by(as_written_, text, text.data(), special, second, token);
 }
 
-const AddedToken *AddedTokens::match(const Index &index, std::string_view rest, bool with_special) const {
+const AddedToken *AddedTokens::match(const Index &index, std::string_view rest, const char *origin,
+                                     const ParseSpecial &special) const {
+  const auto begin = static_cast<size_t>(rest.data() - origin);
   for (const uint32_t i : index[static_cast<uint8_t>(rest[0])]) {
-    if ((with_special || !tokens_[i].special) && rest.starts_with(tokens_[i].content)) return &tokens_[i];
+    const AddedToken &token = tokens_[i];
+    if (rest.starts_with(token.content) && (!token.special || special.at(begin, begin + token.content.size())))
+      return &token;
   }
   return nullptr;
 }
 
-void AddedTokens::split_by(const Index &index, std::string_view text, bool with_special,
+void AddedTokens::split_by(const Index &index, std::string_view text, const char *origin, const ParseSpecial &special,
                            const std::function<void(std::string_view)> &ordinary,
                            const std::function<void(int32_t)> &token) const {
   if (tokens_.empty()) {
@@ -80,7 +87,7 @@ void AddedTokens::split_by(const Index &index, std::string_view text, bool with_
   }
   size_t done = 0;
   for (size_t at = 0; at < text.size();) {
-    const AddedToken *found = match(index, text.substr(at), with_special);
+    const AddedToken *found = match(index, text.substr(at), origin, special);
     if (!found) {
       ++at;
       continue;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "runtime/io/json.h"
+#include "runtime/tokenizer/parse_special.h"
 
 namespace bittern::runtime {
 
@@ -26,14 +27,17 @@ class AddedTokens {
   const std::vector<AddedToken> &tokens() const { return tokens_; }
 
   // Cuts `text` at the added tokens: calls `ordinary(text)` and `token(id)` in the order of the text. Where several
-  // match, the leftmost and then the longest wins. Special tokens count as ordinary text unless `with_special`.
-  void split(std::string_view text, bool with_special, const std::function<void(std::string_view)> &ordinary,
+  // match, the leftmost and then the longest wins. Special tokens count as ordinary text where `special` does not let
+  // them.
+  void split(std::string_view text, const ParseSpecial &special, const std::function<void(std::string_view)> &ordinary,
              const std::function<void(int32_t)> &token) const;
 
  private:
   using Index = std::vector<std::vector<uint32_t>>;  // by first byte: tokens, longest first
-  const AddedToken *match(const Index &index, std::string_view rest, bool with_special) const;
-  void split_by(const Index &index, std::string_view text, bool with_special,
+  // `origin`: the whole text's first byte, from which the ranges of `special` count.
+  const AddedToken *match(const Index &index, std::string_view rest, const char *origin,
+                          const ParseSpecial &special) const;
+  void split_by(const Index &index, std::string_view text, const char *origin, const ParseSpecial &special,
                 const std::function<void(std::string_view)> &ordinary, const std::function<void(int32_t)> &token) const;
 
   std::vector<AddedToken> tokens_;

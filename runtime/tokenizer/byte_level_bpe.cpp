@@ -156,7 +156,7 @@ void ByteLevelBpe::read_template(const Json &processor) {
   }
 }
 
-std::vector<int32_t> ByteLevelBpe::encode(std::string_view text, bool add_bos, bool parse_special) const {
+std::vector<int32_t> ByteLevelBpe::encode(std::string_view text, bool add_bos, ParseSpecial parse_special) const {
   std::vector<int32_t> out;
   if (add_bos) out = prefix_;
   std::string sanitized;

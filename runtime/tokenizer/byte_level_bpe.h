@@ -18,7 +18,7 @@ class ByteLevelBpe : public Tokenizer {
   // byte-level BPE.
   explicit ByteLevelBpe(const Json &root);
 
-  std::vector<int32_t> encode(std::string_view text, bool add_bos, bool parse_special) const override;
+  std::vector<int32_t> encode(std::string_view text, bool add_bos, ParseSpecial parse_special) const override;
   const std::string &token_bytes(int32_t id) const override;
   bool is_special(int32_t id) const override;
   int32_t find(std::string_view content) const override;

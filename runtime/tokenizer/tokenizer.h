@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "runtime/tokenizer/parse_special.h"
+
 namespace bittern::runtime {
 
 class Tokenizer {
@@ -22,10 +24,10 @@ class Tokenizer {
 
   // Ids of `text`. Invalid UTF-8 is read as U+FFFD, one for each maximal invalid part, as Python and the WHATWG do.
   // `add_bos` puts in front what the file's post-processor puts in front (nothing when it has none; whatever it
-  // would append, an end-of-text token say, is left out, since the text is to be continued). `parse_special`: special
-  // tokens written out in the text ("<|eot_id|>") become their ids, else they are ordinary text; added tokens
+  // would append, an end-of-text token say, is left out, since the text is to be continued). `parse_special`: where
+  // special tokens written out in the text ("<|eot_id|>") become their ids, else they are ordinary text; added tokens
   // that are not special are always recognised. Thread-safe.
-  virtual std::vector<int32_t> encode(std::string_view text, bool add_bos, bool parse_special = true) const = 0;
+  virtual std::vector<int32_t> encode(std::string_view text, bool add_bos, ParseSpecial parse_special = true) const = 0;
 
   // Text of the ids; bytes that are not valid UTF-8 become U+FFFD. Throws Error for an id outside the vocabulary.
   std::string decode(std::span<const int32_t> ids, bool skip_special = false) const;
