@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace bittern::runtime {
@@ -65,6 +66,16 @@ enum class Vector {
   FfnOutNorm
 };
 
+inline constexpr size_t kLinearCount = 7, kVectorCount = 9;
+
+// {rows, columns} of a linear layer's matrix.
+std::pair<int64_t, int64_t> linear_shape(const ModelConfig &config, Linear which);
+// Elements of a norm's weight, and whether the model has that norm.
+int64_t vector_size(const ModelConfig &config, Vector which);
+bool has_vector(const ModelConfig &config, Vector which);
+// Whether the layer's attention sees a window only and turns by rope_theta_local.
+bool is_local_layer(const ModelConfig &config, int64_t layer);
+
 // One ternary matrix [rows, cols]: W = scale * trits, or with groups of columns that have a scale each.
 struct TernaryMatrix {
   int64_t rows = 0, cols = 0;
@@ -117,7 +128,7 @@ struct OpenOptions {
 // offset when anything is wrong.
 std::unique_ptr<ModelSource> open_model(const std::string &path, const OpenOptions &options = {});
 
-// Synthetic weights of a preset's true shapes ("2b-4t", "demo"), the same for every run.
+// Synthetic weights of a preset's true shapes (synthetic_source.cpp has the table), the same for every run.
 std::unique_ptr<ModelSource> synthetic_model(const std::string &preset);
 std::vector<std::string> preset_names();
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <span>
+#include <vector>
 
 namespace bittern::runtime {
 
@@ -24,6 +25,16 @@ class ParseSpecial {
     ParseSpecial result(true);
     result.literal_ = literal;
     return result;
+  }
+
+  bool enabled() const { return enabled_; }
+  // The literal parts of bytes [begin, end).
+  std::vector<TextRange> literal_within(size_t begin, size_t end) const {
+    std::vector<TextRange> out;
+    for (const TextRange &range : literal_)
+      if (range.begin < end && begin < range.end)
+        out.push_back({std::max(begin, range.begin), std::min(end, range.end)});
+    return out;
   }
 
   // Whether a special token at bytes [begin, end) of the text counts.
