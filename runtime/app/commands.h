@@ -14,6 +14,7 @@ namespace bittern::runtime {
 
 struct GenerateCommand {
   std::string model, prompt;
+  OpenOptions open;
   int64_t count = 128;
   bool ignore_eos = false, json = false;
   SamplingParams sampling;
@@ -25,6 +26,7 @@ void run_generate(const GenerateCommand &command, const std::atomic<bool> &stop,
 
 struct LogitsCommand {
   std::string model, out;
+  OpenOptions open;
   std::vector<int32_t> tokens;
   EngineOptions engine;
 };
@@ -33,6 +35,7 @@ void run_logits(const LogitsCommand &command, std::FILE *err);
 
 struct PerplexityCommand {
   std::string model, file;
+  OpenOptions open;
   int64_t window = 512;
   bool json = false;
   EngineOptions engine;
@@ -40,9 +43,9 @@ struct PerplexityCommand {
 void run_perplexity(const PerplexityCommand &command, std::FILE *out, std::FILE *err);
 
 // A line per distinct kernel: shape, range of M, backend, schedule, proof, % of roof, tuned or default.
-void run_explain(const std::string &model, const EngineOptions &engine, std::FILE *out);
+void run_explain(const std::string &model, const OpenOptions &open, const EngineOptions &engine, std::FILE *out);
 
 // What the model is and what it will take.
-void run_info(const std::string &model, std::FILE *out);
+void run_info(const std::string &model, const OpenOptions &open, std::FILE *out);
 
 }  // namespace bittern::runtime

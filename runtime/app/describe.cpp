@@ -43,8 +43,8 @@ std::vector<KernelUse> distinct(const std::vector<KernelUse> &uses) {
 
 }  // namespace
 
-void run_explain(const std::string &model, const EngineOptions &engine, std::FILE *out) {
-  const std::unique_ptr<ModelSource> source = open_model(model);
+void run_explain(const std::string &model, const OpenOptions &open, const EngineOptions &engine, std::FILE *out) {
+  const std::unique_ptr<ModelSource> source = open_model(model, open);
   const PlannedKernels planned = planned_kernels(*source, engine);
   std::vector<std::vector<std::string>> rows = {
       {"step", "kernel", "shape", "M", "kernels", "backend", "schedule", "layout", "proof", "roof"}};
@@ -65,8 +65,8 @@ void run_explain(const std::string &model, const EngineOptions &engine, std::FIL
   }
 }
 
-void run_info(const std::string &model, std::FILE *out) {
-  const std::unique_ptr<ModelSource> source = open_model(model);
+void run_info(const std::string &model, const OpenOptions &open, std::FILE *out) {
+  const std::unique_ptr<ModelSource> source = open_model(model, open);
   const ModelConfig &c = source->config();
   const FloatMatrix head = source->head();
   int64_t ternary = 0;
@@ -75,16 +75,17 @@ void run_info(const std::string &model, std::FILE *out) {
     if (need.role == Role::W2A8) ternary += c.layers * need.sizes[1] * need.sizes[2];
   struct stat file;
   const bool tokenizer = stat((source->path() + "/tokenizer.json").c_str(), &file) == 0;
-  constexpr const char *kActivations[] = {"relu2", "silu", "gelu_tanh"};
   const auto line = [&](const char *name, const std::string &value) { fmt::print(out, "{:<16}{}\n", name, value); };
   line("model", source->path());
+  if (!source->format().empty()) line("format", source->format());
   line("architecture", c.architecture);
+  line("activation", fmt::format("{}{}", activation_name(c.activation),
+                                 c.activation_from.empty() ? "" : ", from " + c.activation_from));
   line("shape", fmt::format("{} layers, hidden {}, ffn {}, {} heads of {} ({} for keys and values)", c.layers, c.hidden,
                             c.ffn, c.heads, c.head_dim, c.kv_heads));
   line("vocabulary", fmt::format("{}, tokenizer.json {}", c.vocab, tokenizer ? "present" : "absent"));
   line("positions", fmt::format("{}, rope theta {}", c.max_positions, c.rope_theta));
-  line("numerics", fmt::format("{}, rms eps {}, {}", kActivations[static_cast<int>(c.activation)], c.rms_eps,
-                               c.sub_norms ? "sub norms" : "no sub norms"));
+  line("numerics", fmt::format("rms eps {}, {}", c.rms_eps, c.sub_norms ? "sub norms" : "no sub norms"));
   line("ternary", fmt::format("{} weights, {:.1f} MiB at 2 bits", ternary, mib(ternary / 4)));
   line("head", fmt::format("{} x {} {}, {:.1f} MiB{}", head.rows, head.cols, dtype_name(head.dtype),
                            mib(head.rows * head.cols * (head.dtype == DType::F32 ? 4 : 2)),

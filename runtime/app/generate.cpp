@@ -27,7 +27,7 @@ const char *stop_text(StopReason reason) {
 }  // namespace
 
 void run_generate(const GenerateCommand &command, const std::atomic<bool> &stop, std::FILE *out, std::FILE *err) {
-  std::unique_ptr<ModelSource> source = open_model(command.model);
+  std::unique_ptr<ModelSource> source = open_model(command.model, command.open);
   const std::unique_ptr<Tokenizer> tokenizer = open_tokenizer(*source);
   const std::vector<int32_t> prompt = encode_with_bos(*tokenizer, source->config(), command.prompt);
   GenerateOptions options;

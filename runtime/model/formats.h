@@ -10,4 +10,7 @@ namespace bittern::runtime {
 // A Hugging Face folder: config.json, model.safetensors or its shards. `folder` is an absolute path.
 std::unique_ptr<ModelSource> open_hf_folder(const std::string &folder, const OpenOptions &options);
 
+// A GGUF file (runtime/model/gguf_source.cpp). `path` is absolute.
+std::unique_ptr<ModelSource> open_gguf(const std::string &path, const OpenOptions &options);
+
 }  // namespace bittern::runtime

@@ -139,9 +139,9 @@ GgufTernary::GgufTernary(const GgufTensor &tensor, int64_t rows, int64_t cols, c
     tensor.fail(fmt::format("type: {} for {} has {} bytes, expected {}", tensor.type, tensor.dims_text(), room, sizes));
   }
   if (of_size.size() > 1) {
-    tensor.fail(fmt::format("type: {} for {} has {} bytes, which may be {} or {} of {}", tensor.type,
-                            tensor.dims_text(), room, of_size[0]->bytes(rows, cols), of_size[1]->bytes(rows, cols),
-                            of_size[1]->name));
+    tensor.fail(fmt::format("type: {} for {} has {} bytes, which may be {} in blocks of {} or {} of {}", tensor.type,
+                            tensor.dims_text(), room, of_size[0]->name, of_size[0]->block, of_size[1]->name,
+                            of_size[1]->block));
   }
   type_ = of_size[0];
   place_ = {&tensor, rows, cols, {}};

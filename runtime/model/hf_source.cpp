@@ -1,7 +1,6 @@
 // A Hugging Face folder as a ModelSource. Names, types and shapes of all tensors are checked when it is opened; values
 // are read when asked for, so a prepacked cache entry can spare the model file's pages altogether.
 #include <fmt/format.h>
-#include <sodium.h>
 #include <sys/stat.h>
 
 #include <array>
@@ -11,6 +10,7 @@
 
 #include "runtime/error.h"
 #include "runtime/io/mapped_file.h"
+#include "runtime/model/file_identity.h"
 #include "runtime/model/formats.h"
 #include "runtime/model/hf_config.h"
 #include "runtime/model/safetensors.h"
@@ -62,18 +62,6 @@ std::string vector_name(int64_t layer, Vector which) {
   const char *name = kVectors[static_cast<size_t>(which)].name;
   return which == Vector::FinalNorm ? fmt::format("{}.weight", name)
                                     : fmt::format("{}{}.{}.weight", kLayers, layer, name);
-}
-
-std::string sha256_hex(std::string_view bytes) {
-  std::array<unsigned char, crypto_hash_sha256_BYTES> hash;
-  crypto_hash_sha256(hash.data(), reinterpret_cast<const unsigned char *>(bytes.data()), bytes.size());
-  std::string out;
-  for (const unsigned char byte : hash) out += fmt::format("{:02x}", byte);
-  return out;
-}
-
-std::string identify(const MappedFile &file, std::string_view head) {
-  return fmt::format("{} size={} mtime={} header={}\n", file.path(), file.size(), file.modified_ns(), sha256_hex(head));
 }
 
 DType float_type(const Tensor &tensor) {
@@ -168,7 +156,7 @@ class HfSource : public ModelSource {
 
   std::string identity() const override {
     std::string out = config_identity_;
-    for (const auto &file : tensors_.files()) out += identify(file->file(), file->header());
+    for (const auto &file : tensors_.files()) out += file_identity(file->file(), file->header());
     return out;
   }
 
@@ -179,7 +167,7 @@ class HfSource : public ModelSource {
     const std::string config_path = path_ + "/config.json", generation_path = path_ + "/generation_config.json";
     const MappedFile config(config_path, kMaxConfig);
     config_ = parse_hf_config(config.text(), config_path);
-    config_identity_ = identify(config, config.text());
+    config_identity_ = file_identity(config, config.text());
     if (std::filesystem::exists(generation_path)) {
       const MappedFile generation(generation_path, kMaxConfig);
       parse_generation_config(generation.text(), generation_path, config_.model);

@@ -6,12 +6,16 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 namespace bittern::runtime {
 
 enum class Activation { Relu2, Silu, GeluTanh };
+// "relu2", "silu", "gelu_tanh"; none for another name.
+const char *activation_name(Activation activation);
+std::optional<Activation> find_activation(std::string_view name);
 enum class DType { F32, F16, BF16 };
 // How an embedding model makes one vector of a text: none for models that predict tokens.
 enum class Pooling { None, Last, Mean };
@@ -114,6 +118,8 @@ class ModelSource {
   // Identifies the exact file contents for the prepacked cache: path, size, mtime, header hash of each file.
   virtual std::string identity() const = 0;
   virtual std::string path() const = 0;
+  // For people: the file's format and what was chosen to read it. Empty where the path says it all.
+  virtual std::string format() const { return {}; }
 };
 
 // What a user may say about a model file that the file itself leaves open.

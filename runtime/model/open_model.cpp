@@ -17,7 +17,7 @@ struct FileFormat {
   std::string_view magic;  // the file's first bytes
   std::unique_ptr<ModelSource> (*open)(const std::string &path, const OpenOptions &options);
 };
-constexpr std::array<FileFormat, 0> kFileFormats{};
+constexpr std::array<FileFormat, 1> kFileFormats{{{"GGUF", open_gguf}}};
 
 std::string first_bytes(const std::string &path, size_t count) {
   std::ifstream file(path, std::ios::binary);
@@ -39,7 +39,9 @@ std::unique_ptr<ModelSource> open_model(const std::string &path, const OpenOptio
     if (std::string_view(head).starts_with(format.magic)) return format.open(absolute.string(), options);
   }
   throw Error(
-      fmt::format("{}: not a folder; a model is a Hugging Face folder with config.json and model.safetensors", path));
+      fmt::format("{}: not a folder and not a GGUF file; a model is one of these, the folder a Hugging Face one with "
+                  "config.json and model.safetensors",
+                  path));
 }
 
 }  // namespace bittern::runtime
