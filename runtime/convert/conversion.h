@@ -6,12 +6,14 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "runtime/error.h"
 #include "runtime/model/labels.h"
 #include "runtime/model/model_source.h"
+#include "runtime/tokenizer/spec.h"
 
 namespace bittern::runtime {
 
@@ -44,7 +46,9 @@ struct Conversion {
   std::string path;  // what to write: a file to be, or a folder that is there and empty
   std::string name;  // what that will be called, for messages
   Work &work;
-  std::function<void(const std::string &)> note;  // is told what the format cannot hold exactly; may be empty
+  std::function<void(const std::string &)> note = {};  // is told what the format cannot hold exactly; may be empty
+  // What the tokenizer among the files means, for formats that have their own form of it; may be empty. Throws Error.
+  std::function<std::optional<TokenizerSpec>()> tokenizer = {};
 
   const ModelConfig &config() const { return source.config(); }
   // Throws Error "NAME: FORMAT cannot hold what: how to help it".

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <vector>
 
 #include "runtime/convert/folder.h"
@@ -14,6 +15,8 @@
 #include "runtime/convert/verify.h"
 #include "runtime/io/output_place.h"
 #include "runtime/io/progress_bar.h"
+#include "runtime/tokenizer/open_tokenizer.h"
+#include "runtime/tokenizer/tokenizer_json.h"
 
 namespace bittern::runtime {
 namespace {
@@ -60,14 +63,24 @@ void run_convert(ConvertCommand command, const std::atomic<bool> &stop, std::FIL
   const std::unique_ptr<ModelSource> source =
       command.preset.empty() ? open_model(command.in, command.options) : synthetic_model(command.preset);
   const ModelConfig &config = source->config();
-  const ModelFiles files = command.preset.empty() ? read_model_files(source->path(), note)
-                                                  : ModelFiles{{"tokenizer.json", synthetic_tokenizer_json(config)}};
+  ModelFiles files;
+  std::function<std::optional<TokenizerSpec>()> tokenizer;
+  if (command.preset.empty()) {
+    files = read_model_files(source->path(), note);
+    tokenizer = [&]() -> std::optional<TokenizerSpec> {
+      const bool has_one = files.contains("tokenizer.json") || files.contains("tokenizer.model");
+      return has_one ? std::optional(read_tokenizer_spec(source->path(), note)) : std::nullopt;
+    };
+  } else {
+    files["tokenizer.json"] = synthetic_tokenizer_json(config);
+    tokenizer = [&] { return std::optional(parse_tokenizer_json(files["tokenizer.json"], command.preset)); };
+  }
 
   const int64_t weights = count_weights(config);
   Work work(
       weights * (command.verify ? 2 : 1),
       [&](int64_t done, int64_t total, const std::string &what) { bar.show(done, total, what); }, &stop);
-  Conversion conversion{*source, files, "", command.out, work, note};
+  Conversion conversion{*source, files, "", command.out, work, note, tokenizer};
   target.check(conversion);
   OutputPlace place(command.out, target.folder ? OutputPlace::Kind::Folder : OutputPlace::Kind::File, command.force,
                     target.folder ? folder_names() : std::vector<std::string>{});

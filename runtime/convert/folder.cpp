@@ -1,6 +1,11 @@
 #include "runtime/convert/folder.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstring>
+#include <nlohmann/json.hpp>
 
 #include "runtime/convert/hf_names.h"
 #include "runtime/io/float_formats.h"
@@ -9,11 +14,39 @@ namespace bittern::runtime {
 namespace {
 
 constexpr const char *kConfig = "config.json", *kGeneration = "generation_config.json";
+constexpr const char *kModules = "modules.json", *kPooling = "1_Pooling";
 
 void write_text(const Conversion &conversion, const std::string &file, const std::string &text) {
   OutputFile out(conversion.path + "/" + file, conversion.name + "/" + file);
   out.write(text);
   out.finish();
+}
+
+// How an embedding model makes one vector of a text, as the sentence-transformers library has it.
+void write_pooling(const Conversion &conversion) {
+  using nlohmann::ordered_json;
+  ordered_json modules = ordered_json::array();
+  const auto module = [&](int index, const std::string &path, const char *type) {
+    modules.push_back({{"idx", index},
+                       {"name", std::to_string(index)},
+                       {"path", path},
+                       {"type", std::string("sentence_transformers.models.") + type}});
+  };
+  module(0, "", "Transformer");
+  module(1, kPooling, "Pooling");
+  module(2, "2_Normalize", "Normalize");
+  write_text(conversion, kModules, modules.dump(2) + "\n");
+  const bool mean = conversion.config().pooling == Pooling::Mean;
+  const ordered_json pooling{{"word_embedding_dimension", conversion.config().hidden},
+                             {"pooling_mode_cls_token", false},
+                             {"pooling_mode_mean_tokens", mean},
+                             {"pooling_mode_max_tokens", false},
+                             {"pooling_mode_lasttoken", !mean}};
+  const std::string folder = conversion.path + "/" + kPooling;
+  if (mkdir(folder.c_str(), 0777) != 0) {
+    throw Error(fmt::format("{}/{}: cannot create: {}", conversion.name, kPooling, std::strerror(errno)));
+  }
+  write_text(conversion, std::string(kPooling) + "/" + kConfig, pooling.dump(2) + "\n");
 }
 
 }  // namespace
@@ -29,13 +62,14 @@ std::vector<std::string> folder_names() {
           "special_tokens_map.json",
           "added_tokens.json",
           "chat_template.jinja",
-          "modules.json",
-          "config_sentence_transformers.json"};
+          kModules,
+          kPooling};
 }
 
 void write_folder_files(const Conversion &conversion) {
   write_text(conversion, kConfig, hf_config_text(conversion.config(), conversion.source.embedding().dtype));
   write_text(conversion, kGeneration, hf_generation_text(conversion.config()));
+  if (conversion.config().pooling != Pooling::None) write_pooling(conversion);
   for (const auto &[name, text] : conversion.files) {
     if (name != kConfig && name != kGeneration) write_text(conversion, name, text);
   }

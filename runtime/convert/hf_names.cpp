@@ -7,31 +7,34 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "runtime/model/families/family.h"
+
 namespace bittern::runtime {
 namespace {
 
 using nlohmann::ordered_json;
 
-struct Family {
-  const char *causal, *backbone;  // architectures, with and without a head
-  const char *model_type;
+struct Row {
+  const char *architecture, *model_type;
+  bool has_head;
   bool (*fits)(const ModelConfig &);
 };
 // The first row that fits counts. 1bitLLM's models are BitNet models with another activation.
-constexpr std::array<Family, 4> kFamilies{
-    {{"Gemma3ForCausalLM", "Gemma3TextModel", "gemma3_text",
+constexpr std::array<Row, 4> kRows{
+    {{"Gemma3TextModel", "gemma3_text", false,
       [](const ModelConfig &c) { return c.post_norms && c.qk_norm && !c.sub_norms; }},
-     {"Qwen3ForCausalLM", "Qwen3Model", "qwen3",
-      [](const ModelConfig &c) { return c.qk_norm && !c.post_norms && !c.sub_norms; }},
-     {"BitNetForCausalLM", "BitNetModel", "bitnet",
+     {"Qwen3Model", "qwen3", false, [](const ModelConfig &c) { return c.qk_norm && !c.post_norms && !c.sub_norms; }},
+     {"BitNetForCausalLM", "bitnet", true,
       [](const ModelConfig &c) { return c.sub_norms && !c.qk_norm && !c.post_norms; }},
-     {"LlamaForCausalLM", "LlamaModel", "llama",
+     {"LlamaForCausalLM", "llama", true,
       [](const ModelConfig &c) { return !c.sub_norms && !c.qk_norm && !c.post_norms; }}}};
 
-const Family *family_of(const ModelConfig &config) {
-  const auto *found = std::find_if(kFamilies.begin(), kFamilies.end(), [&](const Family &f) { return f.fits(config); });
-  return found == kFamilies.end() ? nullptr : found;
+const Row *row_of(const ModelConfig &config) {
+  const auto *found = std::find_if(kRows.begin(), kRows.end(),
+                                   [&](const Row &row) { return row.has_head == config.has_head && row.fits(config); });
+  return found == kRows.end() ? nullptr : found;
 }
+const Family &family_of(const ModelConfig &config) { return *find_family(row_of(config)->architecture, false); }
 
 bool is_gemma(const ModelConfig &config) { return config.post_norms; }
 
@@ -39,11 +42,6 @@ bool is_gemma(const ModelConfig &config) { return config.post_norms; }
 constexpr std::array<const char *, kLinearCount> kLinearNames{
     "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
     "mlp.gate_proj",    "mlp.up_proj",      "mlp.down_proj"};
-// In the order of Vector; Gemma's norm before the FFN has another name, see below.
-constexpr std::array<const char *, kVectorCount> kVectorNames{
-    "input_layernorm",  "post_attention_layernorm", "self_attn.attn_sub_norm",  "mlp.ffn_sub_norm",          "norm",
-    "self_attn.q_norm", "self_attn.k_norm",         "post_attention_layernorm", "post_feedforward_layernorm"};
-
 const char *prefix(const ModelConfig &config) { return config.has_head ? "model." : ""; }
 
 // The shortest decimal that reads as this float: 1e-05, not 9.99999974737875e-06.
@@ -68,14 +66,14 @@ void describe_gemma(const ModelConfig &c, ordered_json &out) {
     types.push_back(is_local_layer(c, layer) ? "sliding_attention" : "full_attention");
   }
   const auto rope = [](double theta) { return ordered_json{{"rope_type", "default"}, {"rope_theta", theta}}; };
-  out["rope_parameters"] = {{"sliding_attention", rope(c.window > 0 ? c.rope_theta_local : c.rope_theta)},
+  out["rope_parameters"] = {{"sliding_attention", rope(c.rope_theta_local > 0 ? c.rope_theta_local : c.rope_theta)},
                             {"full_attention", rope(c.rope_theta)}};
 }
 
 }  // namespace
 
 std::string hf_lacks(const ModelConfig &c) {
-  if (!family_of(c)) return "a model with these norms";
+  if (!row_of(c)) return "a model with these norms";
   if (c.scale_group != 0) return fmt::format("a scale for every {} columns", c.scale_group);
   const bool gemma = is_gemma(c);
   if (gemma && c.activation != Activation::GeluTanh) return "a Gemma with another activation";
@@ -88,10 +86,10 @@ std::string hf_lacks(const ModelConfig &c) {
 }
 
 std::string hf_config_text(const ModelConfig &c, DType embedding) {
-  const Family &family = *family_of(c);
+  const Row &row = *row_of(c);
   ordered_json out;
-  out["architectures"] = {c.has_head ? family.causal : family.backbone};
-  out["model_type"] = family.model_type;
+  out["architectures"] = {row.architecture};
+  out["model_type"] = row.model_type;
   out["vocab_size"] = c.vocab;
   out["hidden_size"] = c.hidden;
   out["intermediate_size"] = c.ffn;
@@ -153,16 +151,15 @@ std::string hf_linear_name(const ModelConfig &config, int64_t layer, Linear whic
 }
 
 std::string hf_vector_name(const ModelConfig &config, int64_t layer, Vector which) {
-  const char *name = kVectorNames[static_cast<size_t>(which)];
-  if (which == Vector::FinalNorm) return fmt::format("{}{}.weight", prefix(config), name);
-  if (which == Vector::PostAttentionNorm && is_gemma(config)) name = "pre_feedforward_layernorm";
-  return fmt::format("{}layers.{}.{}.weight", prefix(config), layer, name);
+  const char *name = family_of(config).vectors[static_cast<size_t>(which)];
+  return which == Vector::FinalNorm ? fmt::format("{}{}.weight", prefix(config), name)
+                                    : fmt::format("{}layers.{}.{}.weight", prefix(config), layer, name);
 }
 
 std::string hf_embedding_name(const ModelConfig &config) {
   return fmt::format("{}embed_tokens.weight", prefix(config));
 }
 
-bool hf_norm_without_one(const ModelConfig &config) { return is_gemma(config); }
+float hf_norm_offset(const ModelConfig &config) { return family_of(config).norm_offset; }
 
 }  // namespace bittern::runtime

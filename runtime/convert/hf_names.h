@@ -20,7 +20,7 @@ std::string hf_vector_name(const ModelConfig &config, int64_t layer, Vector whic
 std::string hf_embedding_name(const ModelConfig &config);
 inline constexpr const char *kHfHead = "lm_head.weight";
 
-// What the file holds for a norm weight that multiplies by `weight`: Gemma's own norms hold w of (1 + w).
-bool hf_norm_without_one(const ModelConfig &config);
+// What is added to the norm weights of the file: 1 where it holds w of (1 + w), as Gemma's do.
+float hf_norm_offset(const ModelConfig &config);
 
 }  // namespace bittern::runtime

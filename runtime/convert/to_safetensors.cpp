@@ -41,12 +41,14 @@ void write_packed(const Conversion &conversion, SafetensorsWriter &out, int64_t 
 // Weights of norms as the file has them.
 std::vector<float> norm_of(const Conversion &conversion, int64_t layer, Vector which) {
   std::vector<float> values = conversion.source.vector(layer, which);
-  if (!hf_norm_without_one(conversion.config())) return values;
+  const float offset = hf_norm_offset(conversion.config());
+  if (offset == 0) return values;
   for (float &value : values) {
-    const float less = value - 1.0f;
-    if (1.0f + less != value) {
-      conversion.refuse(fmt::format("{} of layer {}: {} is not 1 + w for any float32 w, which this family's files hold",
-                                    vector_label(which), layer, value));
+    const float less = value - offset;
+    if (less + offset != value) {
+      conversion.refuse(
+          fmt::format("{} of layer {}: {} is not {} + w for any float32 w, which this family's files hold",
+                      vector_label(which), layer, value, offset));
     }
     value = less;
   }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
@@ -49,14 +50,23 @@ class Comparer {
     throw Error(fmt::format("{}: {}: {}", conversion_.name, where, what));
   }
 
+  // What says nothing about the model at hand may differ, as may two ways of saying the same.
+  static json comparable(ModelConfig c, const ModelConfig &source) {
+    if (c.attention_scale == 0) c.attention_scale = static_cast<float>(1 / std::sqrt(static_cast<double>(c.head_dim)));
+    if (source.window == 0) c.global_every = 1, c.rope_theta_local = 0;
+    if (!source.linear_norms) c.linear_norm_eps = 0;
+    if (!source.has_head) c.tied_head = false, c.bos = -1, c.eos.clear(), c.generation = {};
+    if (source.bos < 0) c.bos = -1;  // its tokenizer has one all the same, which some formats name
+    if (source.eos.empty()) c.eos.clear();
+    if (!source.generation.do_sample) c.generation = {};
+    json out = json::parse(bittern_config_text(c));
+    for (const char *name : kNames) out.erase(name);
+    return out;
+  }
+
   void configurations() const {
-    json ours = json::parse(bittern_config_text(source_.config()));
-    json theirs = json::parse(bittern_config_text(result_.config()));
-    for (const char *name : kNames) {
-      ours.erase(name);
-      theirs.erase(name);
-    }
-    if (!source_.config().has_head) ours.erase("tied_head");  // there is none to tie
+    const json ours = comparable(source_.config(), source_.config());
+    const json theirs = comparable(result_.config(), source_.config());
     for (const auto &[name, value] : ours.items()) {
       if (value != theirs[name]) differ(name, fmt::format("is {}, was {}", theirs[name].dump(), value.dump()));
     }

@@ -81,7 +81,7 @@ void OutputPlace::refuse_unreplaceable() const {
   std::error_code status;
   for (const auto &entry : std::filesystem::directory_iterator(path_, status)) {
     const std::string name = entry.path().filename().string();
-    if (std::find(replaceable_.begin(), replaceable_.end(), name) == replaceable_.end() || entry.is_directory()) {
+    if (std::find(replaceable_.begin(), replaceable_.end(), name) == replaceable_.end()) {
       throw Error(fmt::format("{}: holds '{}', which a model folder of ours does not: not replaced", path_, name));
     }
   }
