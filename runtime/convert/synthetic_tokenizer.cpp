@@ -13,7 +13,7 @@
 namespace bittern::runtime {
 namespace {
 
-using nlohmann::ordered_json;
+using nlohmann::json;  // sorted, since an ordered one takes quadratic time for a vocabulary
 
 // GPT-2's names of bytes: printable Latin-1 stands for itself, the others for characters from U+0100 on.
 std::vector<std::string> byte_names() {
@@ -37,7 +37,7 @@ std::string synthetic_tokenizer_json(const ModelConfig &config) {
     throw Error(fmt::format("a vocabulary of {} is too small for all bytes", config.vocab));
   }
   std::vector<std::string> names = byte_names();
-  ordered_json vocab, merges = ordered_json::array(), added = ordered_json::array();
+  json vocab, merges = json::array(), added = json::array();
   int32_t id = 0;
   const auto place = [&](const std::string &name) {
     while (special.contains(id)) ++id;
@@ -62,9 +62,9 @@ std::string synthetic_tokenizer_json(const ModelConfig &config) {
                      {"normalized", false},
                      {"special", true}});
   }
-  const ordered_json byte_level{
+  const json byte_level{
       {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", true}};
-  ordered_json out;
+  json out;
   out["version"] = "1.0";
   out["truncation"] = out["padding"] = nullptr;
   out["added_tokens"] = std::move(added);
@@ -72,7 +72,7 @@ std::string synthetic_tokenizer_json(const ModelConfig &config) {
   out["pre_tokenizer"] = byte_level;
   out["post_processor"] = nullptr;
   out["decoder"] = byte_level;
-  ordered_json &model = out["model"];
+  json &model = out["model"];
   model["type"] = "BPE";
   for (const char *absent : {"dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix"}) {
     model[absent] = nullptr;
