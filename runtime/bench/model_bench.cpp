@@ -49,7 +49,7 @@ std::string head_name(const Engine &engine) {
 }
 
 // Runs a prompt as the model is used: to its last token's logits, or to the hidden states of all.
-int32_t prefill(Engine &engine, std::span<const int32_t> prompt) {
+int32_t run_prompt(Engine &engine, std::span<const int32_t> prompt) {
   if (engine.config().has_head) return best(engine.prefill(prompt));
   engine.hidden(prompt, [](int64_t, int64_t, const float *) {});
   return 0;
@@ -149,7 +149,7 @@ ModelFigures bench_model(const ModelBenchOptions &options, const std::string &pr
       for (int i = 0; i < 5; ++i) peak.push_back(roof.sample_multiply());
       engine.reset();
       const auto start = Clock::now();
-      token = prefill(engine, prompt);
+      token = run_prompt(engine, prompt);
       prefill.push_back(seconds(Clock::now()) - seconds(start));
     }
     const int64_t steps = engine.config().has_head ? options.generate : 0;  // embedding models only read
@@ -178,10 +178,10 @@ ModelFigures bench_model(const ModelBenchOptions &options, const std::string &pr
 std::string run_start(const ModelBenchOptions &options) {
   Engine engine(synthetic_model(options.preset), engine_options(options));
   const std::vector<int32_t> prompt = prompt_of(options.prompt, engine.config().vocab);
-  int32_t token = prefill(engine, {prompt.data(), 1});
+  int32_t token = run_prompt(engine, {prompt.data(), 1});
   const double first_token_at = seconds(Clock::now());
   engine.reset();
-  token = prefill(engine, prompt);
+  token = run_prompt(engine, prompt);
   for (int64_t i = 0; engine.config().has_head && i < std::min<int64_t>(options.generate, 8); ++i) token = best(engine.decode(token));
   return nlohmann::json{
       {"first_token_at", first_token_at}, {"rss_mib", peak_rss_mib()}, {"prepacked", engine.prepacked()}}
