@@ -475,8 +475,8 @@ TEST_CASE("modules.json and the pooling module: what is not one vector of one mo
   CHECK(contains(modules(R"([{"type":"a.Dense","path":"2_Dense"}])"), "[0].type: 'Dense' is not supported"));
   CHECK(contains(modules(R"([{"type":"Pooling"}])"), "'path' is missing"));
   for (const char *path : {"", ".", "..", "../x", "a/b", "a\\\\b", "a\\u0000"})
-    CHECK(contains(modules((std::string(R"([{"type":"Pooling","path":")") + path + "\"}]").c_str()),
-                   "[0].path: not a plain folder name"));
+    CHECK_MESSAGE(contains(modules((std::string(R"([{"type":"Pooling","path":")") + path + "\"}]").c_str()),
+                   "[0].path: not a plain folder name"), path);
 
   const auto pooling = [](const char *text) { return message([&] { parse_pooling(text, "config.json"); }); };
   CHECK(parse_pooling(R"({"pooling_mode_lasttoken":true,"pooling_mode_mean_tokens":false})", "c") == Pooling::Last);
@@ -637,7 +637,7 @@ TEST_CASE("paths that are no model") {
   const ScratchFolder folder;
   CHECK(contains(message([&] { open_model(folder.path("none")); }), "none: cannot open: No such file or directory"));
   CHECK(contains(message([&] { open_model(folder.root()); }), "config.json: cannot open"));
-  folder.write("model.gguf", "GGUF");
+  folder.write("model.gguf", "none");
   CHECK(contains(message([&] { open_model(folder.path("model.gguf")); }), "model.gguf: not a folder"));
   folder.write("config.json", small_config().dump());
   CHECK(contains(message([&] { open_model(folder.root()); }),
