@@ -1,4 +1,5 @@
-// bitnet-run: text, logits, perplexity from a BitNet model. The command line only; the work is in runtime/app.
+// bitnet-run: text, logits, perplexity, embeddings from a BitNet model. The command line only; the work is in
+// runtime/app.
 #include <signal.h>
 
 #include <CLI/CLI.hpp>
@@ -31,6 +32,7 @@ constexpr const char *kExamples = R"(Examples:
   bitnet-run -m MODEL -p "The LORD" --temperature 0.8 --top-p 0.95 --seed 7 --json
   bitnet-run perplexity -m tests/data/demo -f tests/data/demo-reference/heldout.txt
   bitnet-run logits -m MODEL --tokens 1,2,3 --out logits.npy
+  bitnet-run embed -m MODEL -f lines.txt --json
   bitnet-run explain -m MODEL
 
 Without sampling flags the model's generation_config.json decides, else it is greedy. Kernels tuned by bitnet-tune for
@@ -112,6 +114,20 @@ int run(int argc, char **argv) {
   perplexity_app->add_flag("--json", perplexity.json, "One JSON object");
   perplexity_flags.add(*perplexity_app);
 
+  EmbedCommand embed;
+  ModelFlags embed_model;
+  EngineFlags embed_flags;
+  CLI::App *embed_app = app.add_subcommand("embed", "Vectors of texts, from an embedding model");
+  embed_model.add(*embed_app)->required();
+  auto *texts = embed_app->add_option_group("texts")->require_option(1);
+  texts->add_option("-f,--file", embed.file, "A text a line");
+  texts->add_option("--tokens", embed.tokens, "One text as token ids, comma-separated")->delimiter(',');
+  embed_app->add_option("--out", embed.out, "Write float32, texts x hidden, as .npy instead of printing");
+  embed_app->add_option("--pooling", embed.pooling, "last or mean (default: the model's own)")
+      ->check(CLI::IsMember({"last", "mean"}));
+  embed_app->add_flag("--json", embed.json, "One JSON object a line");
+  embed_flags.add(*embed_app);
+
   ModelFlags explain_model, info_model;
   EngineFlags explain_flags;
   CLI::App *explain_app = app.add_subcommand("explain", "Which kernel runs each step, and why it can be trusted");
@@ -138,6 +154,11 @@ int run(int argc, char **argv) {
     perplexity.open = perplexity_model.resolved();
     perplexity.engine = perplexity_flags.resolved();
     run_perplexity(perplexity, stdout, stderr);
+  } else if (*embed_app) {
+    embed.model = embed_model.model;
+    embed.open = embed_model.resolved();
+    embed.engine = embed_flags.resolved();
+    run_embed(embed, stdout, stderr);
   } else if (*explain_app) {
     run_explain(explain_model.model, explain_model.resolved(), explain_flags.resolved(), stdout);
   } else if (*info_app) {

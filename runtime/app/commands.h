@@ -42,6 +42,19 @@ struct PerplexityCommand {
 };
 void run_perplexity(const PerplexityCommand &command, std::FILE *out, std::FILE *err);
 
+struct EmbedCommand {
+  std::string model;
+  OpenOptions open;
+  std::string file;             // a text a line; or, when empty,
+  std::vector<int32_t> tokens;  // one text as token ids, to which nothing is added
+  std::string out;              // .npy file to write, texts x hidden; empty: print
+  std::string pooling;          // "last", "mean", or empty for the model's own
+  bool json = false;
+  EngineOptions engine;
+};
+// Vectors of length 1: a line each of numbers, or with `json` of {"index", "tokens", "embedding"}; or a .npy file.
+void run_embed(const EmbedCommand &command, std::FILE *out, std::FILE *err);
+
 // A line per distinct kernel: shape, range of M, backend, schedule, proof, % of roof, tuned or default.
 void run_explain(const std::string &model, const OpenOptions &open, const EngineOptions &engine, std::FILE *out);
 

@@ -28,6 +28,7 @@ const char *stop_text(StopReason reason) {
 
 void run_generate(const GenerateCommand &command, const std::atomic<bool> &stop, std::FILE *out, std::FILE *err) {
   std::unique_ptr<ModelSource> source = open_model(command.model, command.open);
+  check_has_head(*source);
   const std::unique_ptr<Tokenizer> tokenizer = open_tokenizer(*source);
   const std::vector<int32_t> prompt = encode_with_bos(*tokenizer, source->config(), command.prompt);
   GenerateOptions options;

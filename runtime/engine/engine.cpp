@@ -69,6 +69,12 @@ std::vector<KernelUse> uses_of(const Plan &plan, const KernelSet &kernels) {
 
 }  // namespace
 
+void check_has_head(const ModelSource &source) {
+  if (!source.config().has_head)
+    throw Error(source.path() + ": a " + source.config().architecture +
+                " has no output head and predicts no tokens; it makes embeddings (bitnet-run embed)");
+}
+
 PlannedKernels planned_kernels(const ModelSource &source, const EngineOptions &given) {
   const EngineOptions options = resolve(given, source.config());
   auto set = std::make_shared<const KernelSet>(options.kernels, options.threads, options.warn);
@@ -82,7 +88,6 @@ struct Engine::State {
   void load();
   void check_ids(std::span<const int32_t> tokens) const;
   void check_tokens(std::span<const int32_t> tokens) const;
-  void check_head() const;
   // Runs the tokens in passes; each(index of the pass's first token, its tokens) follows every pass.
   void run(std::span<const int32_t> tokens, bool last_only, FunctionRef<void(int64_t, int64_t)> each);
 
@@ -145,12 +150,6 @@ void Engine::State::check_tokens(std::span<const int32_t> tokens) const {
                 (length ? " more" : " tokens") + " do not fit in the context of " + std::to_string(options.context));
 }
 
-void Engine::State::check_head() const {
-  if (!config.has_head)
-    throw Error(source->path() + ": a " + config.architecture +
-                " has no output head and predicts no tokens; it makes embeddings (bitnet-run embed)");
-}
-
 void Engine::State::run(std::span<const int32_t> tokens, bool last_only, FunctionRef<void(int64_t, int64_t)> each) {
   const auto count = static_cast<int64_t>(tokens.size()), chunk = forward->most_tokens();
   for (int64_t at = 0; at < count; at += chunk) {
@@ -166,7 +165,7 @@ Engine::~Engine() = default;
 
 std::span<const float> Engine::prefill(std::span<const int32_t> tokens) {
   State &s = *state_;
-  s.check_head();
+  check_has_head(*s.source);
   s.check_tokens(tokens);
   int64_t last = 0;
   s.run(tokens, true, [&](int64_t, int64_t rows) { last = rows - 1; });
@@ -176,7 +175,7 @@ std::span<const float> Engine::prefill(std::span<const int32_t> tokens) {
 
 void Engine::logits(std::span<const int32_t> tokens, FunctionRef<void(int64_t, int64_t, const float *)> sink) {
   State &s = *state_;
-  s.check_head();
+  check_has_head(*s.source);
   s.check_tokens(tokens);
   if (!s.all_logits.data())
     s.all_logits = HugeBuffer(kLogitRows * s.config.vocab * static_cast<int64_t>(sizeof(float)), "logits");

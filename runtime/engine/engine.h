@@ -25,6 +25,9 @@ struct EngineOptions {
   Warn warn = warn_stderr;
 };
 
+// Throws Error that names the command for embeddings when the model has no output head.
+void check_has_head(const ModelSource &source);
+
 // Bytes the model holds, and what one token must read.
 struct Footprint {
   int64_t ternary_weights = 0;  // number of ternary weights

@@ -262,6 +262,11 @@ TEST_CASE("models without a tokenizer") {
   std::ofstream(folder.path("tokenizer.model"), std::ios::binary) << kPieces;
   CHECK(open_tokenizer(folder.root())->find("a") == 2);
   CHECK(find_tokenizer(folder.root()) == folder.path("tokenizer.model"));
+  CHECK(open_tokenizer(folder.root())->bos() == 1);
+  std::ofstream(folder.path("tokenizer_config.json")) << R"({"add_bos_token": false})";
+  CHECK(open_tokenizer(folder.root())->bos() == -1);
+  std::ofstream(folder.path("tokenizer_config.json")) << R"({"add_bos_token": 0})";
+  CHECK(contains(error_of([&] { open_tokenizer(folder.root()); }), "add_bos_token: expected true or false"));
   std::ofstream(folder.path("tokenizer.json")) << "{}";  // is preferred
   CHECK(contains(error_of([&] { open_tokenizer(folder.root()); }), "tokenizer.json: 'model' is missing"));
 }

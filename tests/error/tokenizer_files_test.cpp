@@ -231,7 +231,7 @@ TEST_CASE("unigram and SentencePiece's BPE in a tokenizer.json") {
   CHECK(contains(changed_unigram("/model/vocab/1", json::array({"a"})),
                  "model.vocab[1]: expected a piece and its score, found 1"));
   CHECK(contains(changed_unigram("/model/vocab/1/1", "x"), "model.vocab[1][1]: expected a number"));
-  CHECK(contains(changed_unigram("/model/vocab/1/1", 1e300), "model.vocab[1][1]: 1e300 is outside"));
+  CHECK(contains(changed_unigram("/model/vocab/1/1", 1e300), "model.vocab[1][1]: 1e+300 is outside"));
   CHECK(contains(changed_unigram("/model/unk_id", 2), "model.unk_id: 2 is outside 0..1"));
   CHECK(contains(changed_unigram("/pre_tokenizer", {{"type", "ByteLevel"}}), "Unigram with a ByteLevel pre-tokenizer"));
   const auto decoder = [&](const json &value) { return changed_unigram("/decoder", value); };
