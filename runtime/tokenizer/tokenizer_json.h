@@ -14,7 +14,7 @@ TokenizerSpec parse_tokenizer_json(std::string_view json, const std::string &nam
 
 // Writes a spec as a tokenizer.json that Hugging Face's `tokenizers` loads and that encodes every text to the same ids
 // here. SentencePiece's scored merges become ranked ones: all pairs that make a token, in order of its score. Where
-// Hugging Face has no exact form it is an Error, with three exceptions that no known model's vocabulary meets: a token
+// Hugging Face has no exact form it is an Error, with three exceptions: a token
 // whose overlapping occurrences are made of different pairs; graphemes that a character map replaces in part (Hugging
 // Face looks them up whole); and unigram splits that tie in single but not in double precision.
 std::string to_tokenizer_json(const TokenizerSpec &spec);
