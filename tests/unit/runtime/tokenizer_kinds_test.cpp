@@ -194,6 +194,14 @@ TEST_CASE("merges of a tokenizer.json become scores when they mean the same") {
   CHECK_FALSE(gguf_of_spec(parse_tokenizer_json(apart.dump(), "apart"), 1500).huggingface_json.empty());
 }
 
+TEST_CASE("an unknown character costs ten more than the worst piece") {
+  const char *file = R"({"model":{"type":"Unigram","unk_id":0,"vocab":[["<unk>",0],["a",0.5],["ab",-9]]},
+                         "decoder":{"type":"Fuse"}})";
+  const auto tokenizer = Tokenizer::parse(file, "unigram");
+  CHECK(tokenizer->encode("ab", false) == std::vector<int32_t>{2});
+  CHECK(tokenizer->encode("abbb", false) == std::vector<int32_t>{2, 0});  // neighbours are one
+}
+
 TEST_CASE("runs of one character may share a score where the order of merging makes no difference") {
   const TokenizerSpec spec = read_spec("small_spm.model");
   const auto with_runs = [&](const std::vector<size_t> &lengths) {
