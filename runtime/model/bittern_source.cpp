@@ -105,7 +105,7 @@ class BitternSource : public ModelSource {
   }
 
   FloatMatrix embedding() const override { return matrix("embedding"); }
-  FloatMatrix head() const override { return config_.tied_head ? embedding() : matrix("head"); }
+  FloatMatrix head() const override { return matrix(config_.tied_head ? "embedding" : "head"); }
 
   void release(int64_t layer, Linear which) const override {
     const BitternSection &tensor = file_.tensor(bittern_name(layer, which));
