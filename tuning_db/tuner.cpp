@@ -59,8 +59,9 @@ std::string program_build() {
 // All batch sizes of one kernel at fixed sizes: they share a weight layout.
 class Tuner::Shape {
  public:
-  Shape(Tuner &tuner, const KernelWork &work, Clock::time_point deadline)
-      : tuner_(tuner), work_(work), patience_(tuner.options_.patience), deadline_(deadline) {
+  // `fraction`: its part of the whole run, for the progress bar.
+  Shape(Tuner &tuner, const KernelWork &work, Clock::time_point deadline, double fraction)
+      : tuner_(tuner), work_(work), patience_(tuner.options_.patience), deadline_(deadline), fraction_(fraction) {
     std::vector<int64_t> ms = work.m_values;
     std::sort(ms.begin(), ms.end());
     for (int64_t m : ms) {
@@ -125,6 +126,7 @@ class Tuner::Shape {
       const auto until =
           Clock::now() + std::chrono::duration_cast<Clock::duration>((deadline_ - Clock::now()) * 0.85 * share);
       explore(*fields_[f], layouts, until);
+      step_done();
       if (f == 0) layouts = near_best(*fields_[f]);
     }
     const std::string layout = settle(choices);
@@ -137,12 +139,16 @@ class Tuner::Shape {
         tuner_.records_.set_winner(winner);
         found.push_back(field->outcome(t, winner, arm));
       }
+      step_done();
     }
     outcomes.insert(outcomes.end(), found.begin(), found.end());
     return true;
   }
 
  private:
+  // Each batch size is explored and then judged; together they are this kernel's part of the bar.
+  void step_done() { tuner_.progress_.fraction += fraction_ / (2.0 * static_cast<double>(fields_.size())); }
+
   static size_t rank(const std::string &patience) {
     for (size_t i = 0; i < patiences().size(); ++i)
       if (patiences()[i].name == patience) return i;
@@ -336,6 +342,7 @@ class Tuner::Shape {
   const KernelWork &work_;
   const Patience &patience_;
   Clock::time_point deadline_;
+  double fraction_;
   std::vector<std::unique_ptr<Field>> fields_;
   std::string default_layout_;
 };
@@ -371,7 +378,7 @@ TuningResult Tuner::run(const std::vector<KernelWork> &works) {
       const KernelWork &work = works[i];
       progress_.fraction = static_cast<double>(i) / static_cast<double>(works.size());
       const auto share = (deadline_ - Clock::now()) / static_cast<int64_t>(works.size() - i);
-      Shape shape(*this, work, Clock::now() + share);
+      Shape shape(*this, work, Clock::now() + share, 1.0 / static_cast<double>(works.size()));
       if (!options_.again && shape.finished(result.outcomes)) continue;
       if (Clock::now() >= deadline_ || !shape.search(result.outcomes, result.choices))
         result.unreached.push_back(work.what);
