@@ -84,7 +84,8 @@ struct Engine::State {
   // Runs a step for m tokens; `work` is its elements per token.
   void step(const Choice &choice, int64_t m, int64_t work, std::initializer_list<bt_tensor> tensors,
             const float *scalars = nullptr);
-  void matmul(const Choice &choice, const PackedMatrix &matrix, int64_t m, float *out);
+  // `next`: the weights that are read after these.
+  void matmul(const Choice &choice, const PackedMatrix &matrix, int64_t m, float *out, const PackedMatrix *next);
   void quantise(const Choice &choice, const float *x, const float *norm, int64_t width, int64_t m);
 
   std::unique_ptr<ModelSource> source;
@@ -208,7 +209,12 @@ void Engine::State::step(const Choice &choice, int64_t m, int64_t work, std::ini
     launch(pool, kernel, tensors.begin(), sizes, scalars, scratch);
 }
 
-void Engine::State::matmul(const Choice &choice, const PackedMatrix &matrix, int64_t m, float *out) {
+void Engine::State::matmul(const Choice &choice, const PackedMatrix &matrix, int64_t m, float *out,
+                           const PackedMatrix *next) {
+  if (next)
+    pool.announce(next->packed, next->n * next->k / 4);
+  else
+    pool.announce(weights->head().data, weights->head().bytes());
   step(choice, m, matrix.n * matrix.k,
        {tensor(matrix.packed), tensor(matrix.scales), tensor(codes, {code_stride, 1}), tensor(inverse),
         tensor(code_sums), tensor(out, {matrix.n, 1})});
@@ -270,7 +276,7 @@ void Engine::State::layer(int64_t index, int64_t m, bool last_only) {
   const int64_t d = c.head_dim, r = d / 2, q = c.heads * d, row = q + 2 * c.kv_heads * d, k = c.hidden;
 
   quantise(*steps.norm, x, w.input_norm, k, m);
-  matmul(*steps.qkv, w.qkv, m, wide);
+  matmul(*steps.qkv, w.qkv, m, wide, &w.o);
   store_keys_values(index, m);
   // In the last layer, only the tokens whose logits are wanted go on.
   const int64_t first = last_only ? m - 1 : 0, rows = m - first;
@@ -291,13 +297,13 @@ void Engine::State::layer(int64_t index, int64_t m, bool last_only) {
     step(*steps.residual, rows, k, {tensor(in, {k, 1}), tensor(narrow, {k, 1}), tensor(in, {k, 1})});
   };
   quantise(*steps.attn_sub_norm, attended, w.attention_sub_norm, q, rows);
-  matmul(*steps.o, w.o, rows, narrow);
+  matmul(*steps.o, w.o, rows, narrow, &w.gate_up);
   add();
   quantise(*steps.norm, in, w.post_attention_norm, k, rows);
-  matmul(*steps.gate_up, w.gate_up, rows, wide);
+  matmul(*steps.gate_up, w.gate_up, rows, wide, &w.down);
   step(*steps.activation, rows, c.ffn, {tensor(wide, {2 * c.ffn, 1}), tensor(gated, {c.ffn, 1})});
   quantise(*steps.ffn_sub_norm, gated, w.ffn_sub_norm, c.ffn, rows);
-  matmul(*steps.down, w.down, rows, narrow);
+  matmul(*steps.down, w.down, rows, narrow, index + 1 < c.layers ? &(&w)[1].qkv : nullptr);
   add();
 }
 
@@ -315,6 +321,7 @@ void Engine::State::forward(const int32_t *ids, int64_t m, bool last_only) {
 }
 
 void Engine::State::head(const float *in, int64_t m, float *out) {
+  pool.announce(nullptr, 0);
   const Head &h = weights->head();
   const int64_t k = config.hidden;
   const bt_tensor y = tensor(out, {h.rows, 1});
