@@ -1,4 +1,5 @@
-// bitnet-run: text, logits, perplexity from a BitNet model. The command line only; the work is in runtime/app.
+// bitnet-run: text, logits, perplexity, embeddings from a BitNet model. The command line only; the work is in
+// runtime/app.
 #include <signal.h>
 
 #include <CLI/CLI.hpp>
@@ -9,6 +10,7 @@
 
 #include "runtime/app/commands.h"
 #include "runtime/error.h"
+#include "tools/model_flags.h"
 
 namespace {
 
@@ -30,6 +32,7 @@ constexpr const char *kExamples = R"(Examples:
   bitnet-run -m MODEL -p "The LORD" --temperature 0.8 --top-p 0.95 --seed 7 --json
   bitnet-run perplexity -m tests/data/demo -f tests/data/demo-reference/heldout.txt
   bitnet-run logits -m MODEL --tokens 1,2,3 --out logits.npy
+  bitnet-run embed -m MODEL -f lines.txt --json
   bitnet-run explain -m MODEL
 
 Without sampling flags the model's generation_config.json decides, else it is greedy. Kernels tuned by bitnet-tune for
@@ -65,10 +68,6 @@ struct EngineFlags {
   }
 };
 
-CLI::Option *add_model(CLI::App &app, std::string &model) {
-  return app.add_option("-m,--model", model, "Folder with config.json, model.safetensors and tokenizer.json");
-}
-
 int run(int argc, char **argv) {
   CLI::App app{"Runs BitNet b1.58 language models on the CPU."};
   app.name("bitnet-run");
@@ -77,8 +76,9 @@ int run(int argc, char **argv) {
   app.require_subcommand(0, 1);
 
   GenerateCommand generate;
+  ModelFlags model;
   EngineFlags flags;
-  add_model(app, generate.model);
+  model.add(app);
   CLI::Option *prompt = app.add_option("-p,--prompt", generate.prompt, "Raw text to continue");
   app.add_option("-n,--n-predict", generate.count, "Most tokens to generate")
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 40))
@@ -94,17 +94,19 @@ int run(int argc, char **argv) {
   flags.add(app);
 
   LogitsCommand logits;
+  ModelFlags logits_model;
   EngineFlags logits_flags;
   CLI::App *logits_app = app.add_subcommand("logits", "Write the logits after every token as .npy");
-  add_model(*logits_app, logits.model)->required();
+  logits_model.add(*logits_app)->required();
   logits_app->add_option("--tokens", logits.tokens, "Token ids, comma-separated")->delimiter(',')->required();
   logits_app->add_option("--out", logits.out, "File to write, float32, tokens x vocabulary")->required();
   logits_flags.add(*logits_app);
 
   PerplexityCommand perplexity;
+  ModelFlags perplexity_model;
   EngineFlags perplexity_flags;
   CLI::App *perplexity_app = app.add_subcommand("perplexity", "How well the model predicts a text");
-  add_model(*perplexity_app, perplexity.model)->required();
+  perplexity_model.add(*perplexity_app)->required();
   perplexity_app->add_option("-f,--file", perplexity.file, "Text file")->required();
   perplexity_app->add_option("--window", perplexity.window, "Inputs a window")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 24))
@@ -112,33 +114,58 @@ int run(int argc, char **argv) {
   perplexity_app->add_flag("--json", perplexity.json, "One JSON object");
   perplexity_flags.add(*perplexity_app);
 
-  std::string explain_model, info_model;
+  EmbedCommand embed;
+  ModelFlags embed_model;
+  EngineFlags embed_flags;
+  CLI::App *embed_app = app.add_subcommand("embed", "Vectors of texts, from an embedding model");
+  embed_model.add(*embed_app)->required();
+  auto *texts = embed_app->add_option_group("texts")->require_option(1);
+  texts->add_option("-f,--file", embed.file, "A text a line");
+  texts->add_option("--tokens", embed.tokens, "One text as token ids, comma-separated")->delimiter(',');
+  embed_app->add_option("--out", embed.out, "Write float32, texts x hidden, as .npy instead of printing");
+  embed_app->add_option("--pooling", embed.pooling, "last or mean (default: the model's own)")
+      ->check(CLI::IsMember({"last", "mean"}));
+  embed_app->add_flag("--json", embed.json, "One JSON object a line");
+  embed_flags.add(*embed_app);
+
+  ModelFlags explain_model, info_model;
   EngineFlags explain_flags;
   CLI::App *explain_app = app.add_subcommand("explain", "Which kernel runs each step, and why it can be trusted");
-  add_model(*explain_app, explain_model)->required();
+  explain_model.add(*explain_app)->required();
   explain_flags.add(*explain_app);
   CLI::App *info_app = app.add_subcommand("info", "What the model is and what it takes");
-  add_model(*info_app, info_model)->required();
+  info_model.add(*info_app)->required();
 
   try {
     app.parse(argc, argv);
-    if (app.get_subcommands().empty() && (generate.model.empty() || !*prompt))
-      throw CLI::RequiredError(generate.model.empty() ? "-m,--model" : "-p,--prompt");
+    if (app.get_subcommands().empty() && (model.model.empty() || !*prompt))
+      throw CLI::RequiredError(model.model.empty() ? "-m,--model" : "-p,--prompt");
   } catch (const CLI::ParseError &e) {
     return app.exit(e) == 0 ? 0 : kUsage;
   }
 
   if (*logits_app) {
+    logits.model = logits_model.model;
+    logits.open = logits_model.resolved();
     logits.engine = logits_flags.resolved();
     run_logits(logits, stderr);
   } else if (*perplexity_app) {
+    perplexity.model = perplexity_model.model;
+    perplexity.open = perplexity_model.resolved();
     perplexity.engine = perplexity_flags.resolved();
     run_perplexity(perplexity, stdout, stderr);
+  } else if (*embed_app) {
+    embed.model = embed_model.model;
+    embed.open = embed_model.resolved();
+    embed.engine = embed_flags.resolved();
+    run_embed(embed, stdout, stderr);
   } else if (*explain_app) {
-    run_explain(explain_model, explain_flags.resolved(), stdout);
+    run_explain(explain_model.model, explain_model.resolved(), explain_flags.resolved(), stdout);
   } else if (*info_app) {
-    run_info(info_model, stdout);
+    run_info(info_model.model, info_model.resolved(), stdout);
   } else {
+    generate.model = model.model;
+    generate.open = model.resolved();
     generate.engine = flags.resolved();
     signal(SIGINT, request_stop);
     run_generate(generate, stop_requested, stdout, stderr);

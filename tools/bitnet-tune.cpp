@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "runtime/io/join.h"
+#include "runtime/model/model_source.h"
 #include "tuning_db/commands.h"
 #include "tuning_db/worker.h"
 
@@ -48,7 +50,8 @@ int main(int argc, char **argv) {
   TuneCommand tune;
   auto *what = app.add_option_group("what to tune");
   what->add_option("-m,--model", tune.work.model, "Model folder");
-  what->add_option("--preset", tune.work.preset, "Shapes of a known model: 2b-4t or demo");
+  what->add_option("--preset", tune.work.preset,
+                   "Shapes of a known model: " + bittern::runtime::join_names(bittern::runtime::preset_names()));
   what->add_option("--shapes", tune.work.shapes, "Weight shapes, NxK,...");
   auto *kernel = what->add_option("--kernel", tune.work.kernel_file, "Kernel text (.bk)");
   app.add_option("--dims", tune.work.dims, "Sizes for --kernel, M=1,N=4096,K=4096")->needs(kernel);

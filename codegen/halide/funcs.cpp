@@ -130,7 +130,7 @@ Lowering::Lowering(const Request &request, const Structure &structure, int64_t t
 }
 
 void Lowering::store(Func func, const Linear &elements, int bytes) {
-  bool constant = true;
+  bool constant = !elements.loaded;
   for (const int64_t per : elements.per) constant &= per == 0;
   const int64_t size = elements.base * bytes;
   if (constant && size <= kStackPerFunc && stack_ + size <= kStackInAll) {

@@ -216,18 +216,33 @@ Structure analyse(const KernelSpec &spec, bool weights_stream) {
 Linear add(const Linear &a, const Linear &b) {
   Linear sum = a;
   sum.base += b.base;
+  sum.loaded |= b.loaded;
   sum.per.resize(std::max(a.per.size(), b.per.size()));
   for (size_t i = 0; i < b.per.size(); ++i) sum.per[i] += b.per[i];
   return sum;
 }
 
+namespace {
+
+bool is_constant(const Linear &bound) {
+  return std::all_of(bound.per.begin(), bound.per.end(), [](int64_t per) { return per == 0; });
+}
+
+// Both are bounds; a constant one is taken when there is one, the smaller of two.
+Linear tighter(const Linear &a, const Linear &b) {
+  Linear bound = is_constant(a) && (!is_constant(b) || a.base < b.base) ? a : b;
+  bound.loaded = a.loaded || b.loaded;
+  return bound;
+}
+
+}  // namespace
+
 Linear multiply(const Linear &a, const Linear &b) {
-  const auto constant = [](const Linear &x) {
-    return std::all_of(x.per.begin(), x.per.end(), [](int64_t per) { return per == 0; });
-  };
-  if (!constant(a) && !constant(b)) throw Error("an intermediate's size is a product of sizes that are not fixed");
-  Linear product = constant(a) ? b : a;
-  const int64_t factor = constant(a) ? a.base : b.base;
+  if (!is_constant(a) && !is_constant(b))
+    throw Error("an intermediate's size is a product of sizes that are not fixed");
+  Linear product = is_constant(a) ? b : a;
+  const int64_t factor = is_constant(a) ? a.base : b.base;
+  product.loaded = a.loaded || b.loaded;
   product.base *= factor;
   for (int64_t &per : product.per) per *= factor;
   return product;
@@ -237,10 +252,10 @@ Linear upper_bound(const KernelSpec &spec, const Sizes &fixed, const ExprPtr &va
   const auto bound = [&](size_t i) { return upper_bound(spec, fixed, value->args[i]); };
   switch (value->op) {
     case Op::IntConst:
-      return {value->ival, {}};
+      return {value->ival, {}, false};
     case Op::Size: {
-      if (const auto found = fixed.find(value->name); found != fixed.end()) return {found->second, {}};
-      Linear size{0, std::vector<int64_t>(spec.sizes.size())};
+      if (const auto found = fixed.find(value->name); found != fixed.end()) return {found->second, {}, false};
+      Linear size{0, std::vector<int64_t>(spec.sizes.size()), false};
       size.per[static_cast<size_t>(std::find(spec.sizes.begin(), spec.sizes.end(), value->name) - spec.sizes.begin())] =
           1;
       return size;
@@ -259,9 +274,11 @@ Linear upper_bound(const KernelSpec &spec, const Sizes &fixed, const ExprPtr &va
         return difference;
       }
       return bound(0);
+    case Op::Min:
+      return tighter(bound(0), bound(1));
     case Op::Load:
       if (const auto &range = spec.find(value->name)->range)
-        return add(upper_bound(spec, fixed, range->second), {-1, {}});
+        return add(upper_bound(spec, fixed, range->second), {-1, {}, true});
       break;
     default:
       break;

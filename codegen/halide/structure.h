@@ -13,6 +13,8 @@ namespace bittern::codegen::halide {
 struct Linear {
   int64_t base = 0;
   std::vector<int64_t> per;
+  bool loaded =
+      false;  // follows from values in tensors: Halide cannot know the true number, even when this is constant
 };
 
 struct Structure {

@@ -14,6 +14,7 @@ namespace bittern::runtime {
 
 struct GenerateCommand {
   std::string model, prompt;
+  OpenOptions open;
   int64_t count = 128;
   bool ignore_eos = false, json = false;
   SamplingParams sampling;
@@ -25,6 +26,7 @@ void run_generate(const GenerateCommand &command, const std::atomic<bool> &stop,
 
 struct LogitsCommand {
   std::string model, out;
+  OpenOptions open;
   std::vector<int32_t> tokens;
   EngineOptions engine;
 };
@@ -33,16 +35,30 @@ void run_logits(const LogitsCommand &command, std::FILE *err);
 
 struct PerplexityCommand {
   std::string model, file;
+  OpenOptions open;
   int64_t window = 512;
   bool json = false;
   EngineOptions engine;
 };
 void run_perplexity(const PerplexityCommand &command, std::FILE *out, std::FILE *err);
 
+struct EmbedCommand {
+  std::string model;
+  OpenOptions open;
+  std::string file;             // a text a line; or, when empty,
+  std::vector<int32_t> tokens;  // one text as token ids, to which nothing is added
+  std::string out;              // .npy file to write, texts x hidden; empty: print
+  std::string pooling;          // "last", "mean", or empty for the model's own
+  bool json = false;
+  EngineOptions engine;
+};
+// Vectors of length 1: a line each of numbers, or with `json` of {"index", "tokens", "embedding"}; or a .npy file.
+void run_embed(const EmbedCommand &command, std::FILE *out, std::FILE *err);
+
 // A line per distinct kernel: shape, range of M, backend, schedule, proof, % of roof, tuned or default.
-void run_explain(const std::string &model, const EngineOptions &engine, std::FILE *out);
+void run_explain(const std::string &model, const OpenOptions &open, const EngineOptions &engine, std::FILE *out);
 
 // What the model is and what it will take.
-void run_info(const std::string &model, std::FILE *out);
+void run_info(const std::string &model, const OpenOptions &open, std::FILE *out);
 
 }  // namespace bittern::runtime

@@ -1,11 +1,12 @@
 // bitnet-run explain and info.
 #include <fmt/core.h>
-#include <sys/stat.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "runtime/app/commands.h"
 #include "runtime/machine/machine.h"
+#include "runtime/tokenizer/open_tokenizer.h"
 
 namespace bittern::runtime {
 namespace {
@@ -26,6 +27,34 @@ std::string shape_text(const KernelUse &use) {
   return text;
 }
 
+// Which norms there are besides those before attention and FFN.
+std::string norms_text(const ModelConfig &c) {
+  std::string text = c.sub_norms ? "sub norms" : "no sub norms";
+  if (c.linear_norms) text += fmt::format(", norms inside linear layers (eps {})", c.linear_norm_eps);
+  if (c.qk_norm) text += ", norms of q and k";
+  if (c.post_norms) text += ", norms of branch outputs";
+  return text;
+}
+
+std::string rope_text(const ModelConfig &c) {
+  std::string text = fmt::format("{}, rope theta {}", c.max_positions, c.rope_theta);
+  if (c.window > 0)
+    text +=
+        fmt::format("; window {} and theta {} in {} layers", c.window, c.rope_theta_local,
+                    c.global_every > c.layers ? "all" : fmt::format("{} of {}", c.global_every - 1, c.global_every));
+  return text;
+}
+
+std::string head_text(const ModelSource &source) {
+  const ModelConfig &c = source.config();
+  constexpr const char *kPooling[] = {"no pooling", "the last token", "the mean of all tokens"};
+  if (!c.has_head) return fmt::format("none: embeddings from {}", kPooling[static_cast<int>(c.pooling)]);
+  const FloatMatrix head = source.head();
+  return fmt::format("{} x {} {}, {:.1f} MiB{}", head.rows, head.cols, dtype_name(head.dtype),
+                     mib(head.rows * head.cols * (head.dtype == DType::F32 ? 4 : 2)),
+                     c.tied_head ? ", tied to the embedding" : "");
+}
+
 // Steps that run the same kernel at the same sizes are one line.
 std::vector<KernelUse> distinct(const std::vector<KernelUse> &uses) {
   std::vector<KernelUse> lines;
@@ -43,8 +72,8 @@ std::vector<KernelUse> distinct(const std::vector<KernelUse> &uses) {
 
 }  // namespace
 
-void run_explain(const std::string &model, const EngineOptions &engine, std::FILE *out) {
-  const std::unique_ptr<ModelSource> source = open_model(model);
+void run_explain(const std::string &model, const OpenOptions &open, const EngineOptions &engine, std::FILE *out) {
+  const std::unique_ptr<ModelSource> source = open_model(model, open);
   const PlannedKernels planned = planned_kernels(*source, engine);
   std::vector<std::vector<std::string>> rows = {
       {"step", "kernel", "shape", "M", "kernels", "backend", "schedule", "layout", "proof", "roof"}};
@@ -65,30 +94,30 @@ void run_explain(const std::string &model, const EngineOptions &engine, std::FIL
   }
 }
 
-void run_info(const std::string &model, std::FILE *out) {
-  const std::unique_ptr<ModelSource> source = open_model(model);
+void run_info(const std::string &model, const OpenOptions &open, std::FILE *out) {
+  const std::unique_ptr<ModelSource> source = open_model(model, open);
   const ModelConfig &c = source->config();
-  const FloatMatrix head = source->head();
   int64_t ternary = 0;
-  for (const KernelNeed &need :
-       kernel_needs(c, source->embedding().dtype, head.dtype, c.max_positions, KvType::F32, HeadType::File))
-    if (need.role == Role::W2A8) ternary += c.layers * need.sizes[1] * need.sizes[2];
-  struct stat file;
-  const bool tokenizer = stat((source->path() + "/tokenizer.json").c_str(), &file) == 0;
-  constexpr const char *kActivations[] = {"relu2", "silu", "gelu_tanh"};
+  for (size_t i = 0; i < kLinearCount; ++i) {
+    const auto [rows, cols] = linear_shape(c, static_cast<Linear>(i));
+    ternary += c.layers * rows * cols;
+  }
+  const std::string tokenizer = std::filesystem::path(find_tokenizer(source->path())).filename();
   const auto line = [&](const char *name, const std::string &value) { fmt::print(out, "{:<16}{}\n", name, value); };
   line("model", source->path());
+  if (!source->format().empty()) line("format", source->format());
   line("architecture", c.architecture);
+  line("activation", fmt::format("{}{}", activation_name(c.activation),
+                                 c.activation_from.empty() ? "" : ", from " + c.activation_from));
   line("shape", fmt::format("{} layers, hidden {}, ffn {}, {} heads of {} ({} for keys and values)", c.layers, c.hidden,
                             c.ffn, c.heads, c.head_dim, c.kv_heads));
-  line("vocabulary", fmt::format("{}, tokenizer.json {}", c.vocab, tokenizer ? "present" : "absent"));
-  line("positions", fmt::format("{}, rope theta {}", c.max_positions, c.rope_theta));
-  line("numerics", fmt::format("{}, rms eps {}, {}", kActivations[static_cast<int>(c.activation)], c.rms_eps,
-                               c.sub_norms ? "sub norms" : "no sub norms"));
-  line("ternary", fmt::format("{} weights, {:.1f} MiB at 2 bits", ternary, mib(ternary / 4)));
-  line("head", fmt::format("{} x {} {}, {:.1f} MiB{}", head.rows, head.cols, dtype_name(head.dtype),
-                           mib(head.rows * head.cols * (head.dtype == DType::F32 ? 4 : 2)),
-                           c.tied_head ? ", tied to the embedding" : ""));
+  line("vocabulary", fmt::format("{}, {}", c.vocab, tokenizer.empty() ? "no tokenizer" : "tokenizer in " + tokenizer));
+  line("positions", rope_text(c));
+  line("numerics", fmt::format("rms eps {}, {}", c.rms_eps, norms_text(c)));
+  line("ternary", fmt::format("{} weights, {:.1f} MiB at 2 bits, {}", ternary, mib(ternary / 4),
+                              c.scale_group > 0 ? fmt::format("a scale for every {} of a row", c.scale_group)
+                                                : std::string("a scale a matrix")));
+  line("head", head_text(*source));
   const int64_t kv = 2 * c.layers * c.kv_heads * c.head_dim * 4;
   line("kv cache", fmt::format("{:.1f} KiB a position in f32, {:.1f} MiB for all", static_cast<double>(kv) / 1024,
                                mib(kv * c.max_positions)));

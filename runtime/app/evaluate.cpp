@@ -16,7 +16,8 @@
 namespace bittern::runtime {
 
 void run_logits(const LogitsCommand &command, std::FILE *err) {
-  std::unique_ptr<ModelSource> source = open_model(command.model);
+  std::unique_ptr<ModelSource> source = open_model(command.model, command.open);
+  check_has_head(*source);
   EngineOptions options = command.engine;
   const auto count = static_cast<int64_t>(command.tokens.size());
   if (options.context == 0) options.context = std::min(source->config().max_positions, std::max<int64_t>(count, 1));
@@ -30,7 +31,8 @@ void run_logits(const LogitsCommand &command, std::FILE *err) {
 }
 
 void run_perplexity(const PerplexityCommand &command, std::FILE *out, std::FILE *err) {
-  std::unique_ptr<ModelSource> source = open_model(command.model);
+  std::unique_ptr<ModelSource> source = open_model(command.model, command.open);
+  check_has_head(*source);
   const std::unique_ptr<Tokenizer> tokenizer = open_tokenizer(*source);
   const MappedFile text(command.file, uint64_t{1} << 30);
   const std::vector<int32_t> tokens = encode_with_bos(*tokenizer, source->config(), std::string(text.text()));

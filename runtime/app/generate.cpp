@@ -27,7 +27,8 @@ const char *stop_text(StopReason reason) {
 }  // namespace
 
 void run_generate(const GenerateCommand &command, const std::atomic<bool> &stop, std::FILE *out, std::FILE *err) {
-  std::unique_ptr<ModelSource> source = open_model(command.model);
+  std::unique_ptr<ModelSource> source = open_model(command.model, command.open);
+  check_has_head(*source);
   const std::unique_ptr<Tokenizer> tokenizer = open_tokenizer(*source);
   const std::vector<int32_t> prompt = encode_with_bos(*tokenizer, source->config(), command.prompt);
   GenerateOptions options;
@@ -36,7 +37,7 @@ void run_generate(const GenerateCommand &command, const std::atomic<bool> &stop,
   options.sampling = resolve_sampling(command.sampling, source->config().generation);
   Engine engine(std::move(source), command.engine);
 
-  StreamDecoder decoder(*tokenizer, true);
+  StreamDecoder decoder(*tokenizer, true, true);
   std::string text;
   const auto emit = [&](const std::string &piece) {
     if (command.json)

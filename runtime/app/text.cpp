@@ -1,20 +1,18 @@
 // See text.h.
 #include "runtime/app/text.h"
 
-#include <sys/stat.h>
+#include <fmt/core.h>
 
 #include "runtime/error.h"
+#include "runtime/tokenizer/open_tokenizer.h"
 
 namespace bittern::runtime {
 
 std::unique_ptr<Tokenizer> open_tokenizer(const ModelSource &source) {
-  const std::string path = source.path() + "/tokenizer.json";
-  struct stat info;
-  if (stat(path.c_str(), &info) != 0)
-    throw Error(source.path() + ": there is no tokenizer.json, which text needs (logits, info and explain do not)");
-  std::unique_ptr<Tokenizer> tokenizer = Tokenizer::load(path);
+  const auto note = [](const std::string &what) { fmt::print(stderr, "note: {}\n", what); };
+  std::unique_ptr<Tokenizer> tokenizer = open_tokenizer(source.path(), note);
   if (tokenizer->vocab_size() > source.config().vocab)
-    throw Error(path + ": has ids up to " + std::to_string(tokenizer->vocab_size() - 1) +
+    throw Error(find_tokenizer(source.path()) + ": has ids up to " + std::to_string(tokenizer->vocab_size() - 1) +
                 ", beyond the model's vocabulary of " + std::to_string(source.config().vocab));
   return tokenizer;
 }

@@ -9,7 +9,8 @@
 
 namespace bittern::runtime {
 
-// The tokenizer.json of a model's folder; throws Error saying so when there is none.
+// The tokenizer of a model (runtime/tokenizer/open_tokenizer.h), which must fit the model's vocabulary; what had to be
+// assumed goes to standard error. Throws Error when there is none.
 std::unique_ptr<Tokenizer> open_tokenizer(const ModelSource &source);
 
 // Ids with the beginning-of-text token in front: the tokenizer's own, else config.json's.

@@ -45,15 +45,23 @@ EngineOptions engine_options(const ModelBenchOptions &options) {
 }
 
 std::string head_name(const Engine &engine) {
-  if (engine.options().head == HeadType::Int8) return "int8";
-  return engine.source().head().dtype == DType::BF16 ? "bf16" : "f32";
+  return engine.head_precision();
 }
+
+// Runs a prompt as the model is used: to its last token's logits, or to the hidden states of all.
+int32_t run_prompt(Engine &engine, std::span<const int32_t> prompt) {
+  if (engine.config().has_head) return best(engine.prefill(prompt));
+  engine.hidden(prompt, [](int64_t, int64_t, const float *) {});
+  return 0;
+}
+
+bool is_product(Role role) { return role == Role::W2A8 || role == Role::W2A8Group; }
 
 bool all_tuned(const Engine &engine, int64_t prompt) {
   const int64_t m = std::min(prompt, Engine::kChunk);
   bool tuned = false;
   for (const KernelUse &use : engine.kernels()) {
-    if (use.role != Role::W2A8) continue;
+    if (!is_product(use.role)) continue;
     const bool in_use = use.m_min == 1 || (use.m_min <= m && m <= use.m_max);
     if (in_use && use.origin != KernelOrigin::Tuned) return false;
     tuned = tuned || in_use;
@@ -129,7 +137,7 @@ ModelFigures bench_model(const ModelBenchOptions &options, const std::string &pr
     f.head = head_name(engine);
     f.tuned = all_tuned(engine, options.prompt);
     for (const KernelUse &use : engine.kernels())
-      if (use.role == Role::W2A8 && use.m_min == 1) f.kernels = origin_name(use.origin);
+      if (is_product(use.role) && use.m_min == 1) f.kernels = origin_name(use.origin);
     Roof roof(engine.pool());
     const std::vector<int32_t> prompt = prompt_of(options.prompt, engine.config().vocab);
 
@@ -141,10 +149,11 @@ ModelFigures bench_model(const ModelBenchOptions &options, const std::string &pr
       for (int i = 0; i < 5; ++i) peak.push_back(roof.sample_multiply());
       engine.reset();
       const auto start = Clock::now();
-      token = best(engine.prefill(prompt));
+      token = run_prompt(engine, prompt);
       prefill.push_back(seconds(Clock::now()) - seconds(start));
     }
-    for (int64_t i = 0; i < options.generate; ++i) {
+    const int64_t steps = engine.config().has_head ? options.generate : 0;  // embedding models only read
+    for (int64_t i = 0; i < steps; ++i) {
       bandwidth.push_back(roof.sample_read());
       const auto start = Clock::now();
       token = best(engine.decode(token));
@@ -153,13 +162,14 @@ ModelFigures bench_model(const ModelBenchOptions &options, const std::string &pr
 
     const Footprint footprint = engine.footprint();
     f.prefill_tok_s = static_cast<double>(options.prompt) / median(prefill);
-    f.decode_tok_s = 1 / median(decode);
+    if (steps > 0) f.decode_tok_s = 1 / median(decode);
     f.bytes_per_token = static_cast<double>(footprint.bytes_per_token(options.prompt + options.generate / 2));
-    f.roof_gb_s = median(bandwidth);
+    if (steps > 0) f.roof_gb_s = median(bandwidth);
     f.roof_gop_s = median(peak);
     f.roof_pct_prefill =
         100 * 2 * static_cast<double>(footprint.ternary_weights) * f.prefill_tok_s / (f.roof_gop_s * 1e9);
-    f.roof_pct_decode = 100 * f.bytes_per_token * f.decode_tok_s / (f.roof_gb_s * 1e9);
+    if (steps > 0)
+      f.roof_pct_decode = 100 * f.bytes_per_token * f.decode_tok_s / (f.roof_gb_s * 1e9);
   }
   measure_start(options, program, f);
   return f;
@@ -168,11 +178,11 @@ ModelFigures bench_model(const ModelBenchOptions &options, const std::string &pr
 std::string run_start(const ModelBenchOptions &options) {
   Engine engine(synthetic_model(options.preset), engine_options(options));
   const std::vector<int32_t> prompt = prompt_of(options.prompt, engine.config().vocab);
-  int32_t token = best(engine.prefill({prompt.data(), 1}));
+  int32_t token = run_prompt(engine, {prompt.data(), 1});
   const double first_token_at = seconds(Clock::now());
   engine.reset();
-  token = best(engine.prefill(prompt));
-  for (int64_t i = 0; i < std::min<int64_t>(options.generate, 8); ++i) token = best(engine.decode(token));
+  token = run_prompt(engine, prompt);
+  for (int64_t i = 0; engine.config().has_head && i < std::min<int64_t>(options.generate, 8); ++i) token = best(engine.decode(token));
   return nlohmann::json{
       {"first_token_at", first_token_at}, {"rss_mib", peak_rss_mib()}, {"prepacked", engine.prepacked()}}
       .dump();

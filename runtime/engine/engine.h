@@ -25,6 +25,9 @@ struct EngineOptions {
   Warn warn = warn_stderr;
 };
 
+// Throws Error that names the command for embeddings when the model has no output head.
+void check_has_head(const ModelSource &source);
+
 // Bytes the model holds, and what one token must read.
 struct Footprint {
   int64_t ternary_weights = 0;  // number of ternary weights
@@ -70,12 +73,20 @@ class Engine {
   Engine &operator=(const Engine &) = delete;
 
   // Appends tokens to the sequence; gives the logits after the last one, valid until the next call. Throws Error when
-  // there are none, an id is outside the vocabulary or the context is full.
+  // there are none, an id is outside the vocabulary, the context is full or the model has no output head.
   std::span<const float> prefill(std::span<const int32_t> tokens);
   std::span<const float> decode(int32_t token) { return prefill({&token, 1}); }
   // Appends tokens and gives the logits after every one, some rows at a time:
   // sink(first token's index, rows, rows x vocabulary floats).
   void logits(std::span<const int32_t> tokens, FunctionRef<void(int64_t first, int64_t rows, const float *data)> sink);
+
+  // Appends tokens and gives the final-normed hidden states after every one, as logits() does with rows of `hidden`.
+  void hidden(std::span<const int32_t> tokens, FunctionRef<void(int64_t first, int64_t rows, const float *data)> sink);
+  // The same for whole texts, each a new sequence; what went before is forgotten. An embedding model runs many short
+  // texts in one pass. sink(text, first token's index, rows, data). Throws Error naming the text that is empty, too
+  // long or has an id outside the vocabulary, before any is run.
+  void hidden_of_texts(std::span<const std::vector<int32_t>> texts,
+                       FunctionRef<void(size_t text, int64_t first, int64_t rows, const float *data)> sink);
 
   void reset();              // forgets the sequence
   int64_t position() const;  // tokens in the sequence
@@ -89,7 +100,7 @@ class Engine {
   std::vector<KernelUse> kernels() const;
   bool tuned() const;                  // whether any kernel in use was tuned for this machine
   std::string origin_summary() const;  // "tuned", "default", "scalar", or for example "tuned and default"
-  const char *head_precision() const;  // "bf16", "f32" or "int8"
+  const char *head_precision() const;  // "bf16", "f32", "int8", or "no" without a head
   bool prepacked() const;              // whether the weights came from the prepacked cache
   ThreadPool &pool();
 

@@ -20,9 +20,22 @@ struct KernelNeed {
   std::vector<int64_t> sizes;
 };
 
+// Linear layers that read the same quantised activations are one matrix, their rows one after the other: q, k and v,
+// gate and up. With norms inside the linear layers every input differs, and each matrix stands alone.
+struct Projection {
+  const char *what;  // the plan's step that multiplies it
+  std::vector<Linear> parts;
+  Linear name() const { return parts.front(); }  // by which LayerWeights finds it
+};
+std::vector<Projection> projections(const ModelConfig &config);
+
+// Sequences that one pass may hold: whole texts run together in a model that makes embeddings.
+int64_t sequences_of(const ModelConfig &config);
+// Pages of the KV cache for sequences of up to `context` positions.
+int64_t cache_pages(const ModelConfig &config, int64_t context);
+
 // Everything the forward pass calls, largest consumers of time first. `context` sizes the KV cache.
-std::vector<KernelNeed> kernel_needs(const ModelConfig &config, DType embedding, DType head, int64_t context, KvType kv,
-                                     HeadType head_type);
+std::vector<KernelNeed> kernel_needs(const ModelSource &source, int64_t context, KvType kv, HeadType head_type);
 
 // For the tuner: each need at each number of tokens, as a kernel name and named sizes. Needs of equal sizes appear
 // once.

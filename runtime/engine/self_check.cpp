@@ -62,22 +62,25 @@ struct Rows {
   const Head *head = nullptr;
 };
 
-// Activations for M tokens as the quantiser would leave them, or as floats.
+// Activations for M tokens as the quantiser would leave them, or as floats. Sums are of whole rows, or of groups.
 struct Activations {
   std::vector<float> x, inverse;
   std::vector<int8_t> codes;
   std::vector<int32_t> sums;
 
-  Activations(int64_t m, int64_t k, Noise &noise)
+  Activations(int64_t m, int64_t k, int64_t group, Noise &noise)
       : x(static_cast<size_t>(m * k)),
         inverse(static_cast<size_t>(m)),
         codes(static_cast<size_t>(m * padded(k))),
         sums(static_cast<size_t>(m)) {
     noise.fill(x);
-    const int64_t sizes[] = {m, k};
-    call(scalar_kernel(Role::AbsmaxQuant),
-         {tensor(x.data(), {k, 1}), tensor(codes.data(), {padded(k), 1}), tensor(inverse.data()), tensor(sums.data())},
+    const bt_tensor q = tensor(codes.data(), {padded(k), 1});
+    const int64_t sizes[] = {m, k, group};
+    call(scalar_kernel(Role::AbsmaxQuant), {tensor(x.data(), {k, 1}), q, tensor(inverse.data()), tensor(sums.data())},
          sizes, nullptr);
+    if (group == 0) return;
+    sums.resize(static_cast<size_t>(m * (k / group)));
+    call(scalar_kernel(Role::GroupSums), {q, tensor(sums.data(), {k / group, 1})}, sizes, nullptr);
   }
 };
 
@@ -91,15 +94,17 @@ std::set<int64_t> tiles_to_check(int64_t tiles, int64_t tile) {
 
 // Whether one kernel gives the scalar kernel's bits for m tokens on some tiles of a matrix.
 bool matrix_rows_equal(const Choice &choice, const bt_kernel &kernel, const Rows &rows, int64_t m, Noise &noise) {
-  const int64_t n = choice.need.sizes[1], k = choice.need.sizes[2];
-  const Activations a(m, k, noise);
+  const int64_t n = choice.need.sizes[1], k = choice.need.sizes[2], group = rows.ternary ? rows.ternary->group : 0;
+  const int64_t per_row = group > 0 ? k / group : 1;  // scales of a row, sums of a token
+  const auto strided = [&](const auto *data) { return group > 0 ? tensor(data, {per_row, 1}) : tensor(data); };
+  const Activations a(m, k, group, noise);
   std::vector<float> out(static_cast<size_t>(m * n), NAN);
-  int64_t sizes[] = {m, n, k};
+  int64_t sizes[] = {m, n, k, group};
   const bt_tensor codes = tensor(a.codes.data(), {padded(k), 1}), inverse = tensor(a.inverse.data()),
-                  sums = tensor(a.sums.data()), x = tensor(a.x.data(), {k, 1}), y = tensor(out.data(), {n, 1});
+                  sums = strided(a.sums.data()), x = tensor(a.x.data(), {k, 1}), y = tensor(out.data(), {n, 1});
   std::vector<bt_tensor> tensors;
   if (rows.ternary)
-    tensors = {tensor(rows.ternary->packed), tensor(rows.ternary->scales), codes, inverse, sums, y};
+    tensors = {tensor(rows.ternary->packed), strided(rows.ternary->scales), codes, inverse, sums, y};
   else if (rows.head->int8)
     tensors = {tensor(rows.head->data, {k, 1}), tensor(rows.head->scales), codes, inverse, y};
   else
@@ -132,13 +137,13 @@ bool matrix_rows_equal(const Choice &choice, const bt_kernel &kernel, const Rows
         w = tensor(rows.head->data + from * rows.head->row_bytes(), {k, 1});
       }
       for (int64_t token : tokens) {
-        const int64_t part[] = {1, count, k};
+        const int64_t part[] = {1, count, k, group};
         const bt_tensor code = tensor(a.codes.data() + token * padded(k), {padded(k), 1}),
-                        inv = tensor(a.inverse.data() + token), sum = tensor(a.sums.data() + token),
+                        inv = tensor(a.inverse.data() + token), sum = strided(a.sums.data() + token * per_row),
                         result = tensor(reference.data(), {count, 1});
         std::vector<bt_tensor> plain;
         if (rows.ternary)
-          plain = {w, tensor(rows.ternary->scales + from), code, inv, sum, result};
+          plain = {w, strided(rows.ternary->scales + from * per_row), code, inv, sum, result};
         else if (rows.head->int8)
           plain = {w, tensor(rows.head->scales + from), code, inv, result};
         else
@@ -171,6 +176,12 @@ class SmallProblem {
         break;
       case Role::RmsNorm:
         input(m * s[1], {s[1], 1}), input(s[1]), output(m * s[1], {s[1], 1});
+        break;
+      case Role::RmsNormHeads:
+        input(m * s[1] * s[2], {s[1] * s[2], s[2], 1}), input(s[2]), output(m * s[1] * s[2], {s[1] * s[2], s[2], 1});
+        break;
+      case Role::GroupSums:
+        codes(m, s[1]), output(m * (s[1] / s[2]), {s[1] / s[2], 1});
         break;
       case Role::Rope:
       case Role::RopeF16:
@@ -210,6 +221,13 @@ class SmallProblem {
     noise_.fill(inputs_.back());
     tensors_.push_back(tensor(inputs_.back().data(), strides));
   }
+  // int8 rows, padded with zeros.
+  void codes(int64_t m, int64_t k) {
+    codes_.assign(static_cast<size_t>(m * padded(k)), 0);
+    for (int64_t i = 0; i < m * k; ++i)
+      codes_[static_cast<size_t>(i / k * padded(k) + i % k)] = static_cast<int8_t>(127 * noise_.next());
+    tensors_.push_back(tensor(codes_.data(), {padded(k), 1}));
+  }
   void output(int64_t count, std::initializer_list<int64_t> strides = {1}, int64_t bytes = 4) {
     outputs_.emplace_back(static_cast<size_t>(count * bytes), uint8_t{0xa5});
     tensors_.push_back(tensor(nullptr, strides));
@@ -218,7 +236,7 @@ class SmallProblem {
   // Three pages in mixed order, positions that end in the first, at a page's end and in the last.
   void attention() {
     const int64_t h = sizes_[1], heads = h / sizes_[2], d = sizes_[3], pages = sizes_[5];
-    const bool half = need_.role == Role::AttentionF16;
+    const bool half = need_.role == Role::AttentionF16 || need_.role == Role::AttentionWindowF16;
     const int64_t used = std::min<int64_t>(3, pages), page = heads * 32 * d;
     scalar_ = 1.0f / std::sqrt(static_cast<float>(d));
     input(m_ * h * d, {h * d, d, 1});
@@ -229,7 +247,7 @@ class SmallProblem {
       for (float v : inputs_.back()) halves_.back().push_back(scalar::f32_to_f16(v));
       tensors_.back().data = halves_.back().data();
     }
-    table_.assign(static_cast<size_t>(pages), 0);
+    table_.assign(static_cast<size_t>(pages), 0);  // of one sequence, which is the only one that is used
     for (int64_t p = 0; p < used; ++p) table_[static_cast<size_t>(p)] = static_cast<int32_t>(used - 1 - p);
     sequences_.assign(static_cast<size_t>(m_), 0);
     const int64_t last = used * 32 - 1;
@@ -256,6 +274,7 @@ class SmallProblem {
   std::vector<int64_t> sizes_;
   std::vector<std::vector<float>> inputs_;
   std::vector<std::vector<uint16_t>> halves_;
+  std::vector<int8_t> codes_;
   std::vector<int32_t> table_, sequences_, positions_;
   std::vector<std::vector<uint8_t>> outputs_;
   std::vector<bt_tensor> tensors_;
@@ -263,17 +282,18 @@ class SmallProblem {
 
 }  // namespace
 
-std::vector<const bt_kernel *> self_check(const Plan &plan, const Weights &weights, float rms_eps, const Warn &warn) {
+std::vector<const bt_kernel *> self_check(const Plan &plan, const Weights &weights, const ModelConfig &config,
+                                          const Warn &warn) {
   const LayerWeights &first = weights.layers()[0];
+  const std::vector<Projection> products = projections(config);
   Noise noise;
   std::vector<const bt_kernel *> wrong;
   std::set<const bt_kernel *> seen;
   for (const Choice &choice : plan.choices()) {
     Rows rows;
-    if (choice.need.what == "qkv") rows.ternary = &first.qkv;
-    if (choice.need.what == "o") rows.ternary = &first.o;
-    if (choice.need.what == "gate_up") rows.ternary = &first.gate_up;
-    if (choice.need.what == "down") rows.ternary = &first.down;
+    const auto product =
+        std::find_if(products.begin(), products.end(), [&](const Projection &p) { return choice.need.what == p.what; });
+    if (product != products.end()) rows.ternary = &first[product->name()];
     if (choice.need.what == "head") rows.head = &weights.head();
     if (choice.need.what == "embedding") continue;  // copies; its table is the head or a row from the source
     for (size_t i = 0; i < choice.by_m.size(); ++i) {
@@ -288,7 +308,7 @@ std::vector<const bt_kernel *> self_check(const Plan &plan, const Weights &weigh
         if (rows.ternary || rows.head)
           good = good && matrix_rows_equal(choice, *kernel, rows, m, noise);
         else
-          good = good && SmallProblem(choice.need, std::min(m, kSmallM), rms_eps).equal(*kernel);
+          good = good && SmallProblem(choice.need, std::min(m, kSmallM), config.rms_eps).equal(*kernel);
       }
       if (good) continue;
       wrong.push_back(kernel);

@@ -10,6 +10,7 @@ namespace bittern::runtime {
 
 // Kernels that gave other bits than the scalar path; one warning each. Matrix kernels are checked on 64 rows, the
 // first, the last and the tail tile among them, at M = 1 and at the largest M they are chosen for.
-std::vector<const bt_kernel *> self_check(const Plan &plan, const Weights &weights, float rms_eps, const Warn &warn);
+std::vector<const bt_kernel *> self_check(const Plan &plan, const Weights &weights, const ModelConfig &config,
+                                          const Warn &warn);
 
 }  // namespace bittern::runtime

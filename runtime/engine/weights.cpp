@@ -10,9 +10,6 @@
 #include "runtime/io/float_formats.h"
 
 namespace bittern::runtime {
-namespace {
-
-constexpr int64_t kMatrixAlign = 4096, kVectorAlign = 64;
 
 // Hands out addresses in the image; with a null base it only counts.
 class Cursor {
@@ -32,12 +29,17 @@ class Cursor {
   int64_t at_ = 0;
 };
 
+namespace {
+
+constexpr int64_t kMatrixAlign = 4096, kVectorAlign = 64;
+
 void place_matrix(PackedMatrix &matrix, const Choice &choice, Cursor &cursor) {
   matrix.n = choice.need.sizes[1];
   matrix.k = choice.need.sizes[2];
+  matrix.group = choice.need.role == Role::W2A8Group ? choice.need.sizes[3] : 0;
   matrix.layout = choice.layout();
   matrix.packed = cursor.take<uint8_t>(matrix.layout->packed_bytes(matrix.n, matrix.k), kMatrixAlign);
-  matrix.scales = cursor.take<float>(matrix.n, kVectorAlign);
+  matrix.scales = cursor.take<float>(matrix.n * matrix.scales_per_row(), kVectorAlign);
 }
 
 void copy_vector(const std::vector<float> &from, int64_t size, float *to) {
@@ -72,41 +74,63 @@ float quantise_row(const float *row, int64_t cols, int8_t *codes) {
 }  // namespace
 
 Weights::Weights(const ModelSource &source, const Plan &plan, HeadType head_type, const std::string &cache_folder,
-                 ThreadPool &pool, const Warn &warn) {
+                 ThreadPool &pool, const Warn &warn)
+    : projections_(projections(source.config())) {
   place(source, plan, head_type);  // counts
   image_ = HugeBuffer(image_bytes_, "the weights");
   place(source, plan, head_type);  // gives addresses
 
   std::string key = source.identity();
-  for (const PackedMatrix *m : {&layers_[0].qkv, &layers_[0].o, &layers_[0].gate_up, &layers_[0].down})
-    key += std::string("\n") + m->layout->name + " " + m->layout->version;
+  for (const Projection &projection : projections_) {
+    const bt_layout &layout = *layers_[0][projection.name()].layout;
+    key += std::string("\n") + layout.name + " " + layout.version;
+  }
   key += head_in_image_ ? (head_.int8 ? "\nhead int8" : "\nhead") : "\nno head";
   const Prepacked cache(cache_folder, key, warn);
   from_cache_ = !cache_folder.empty() && cache.read(image_.data(), image_bytes_, pool);
   if (!from_cache_) pack(source, pool);
-  if (!head_in_image_ || !from_cache_) fill_head(source, pool);
+  if (source.config().has_head && (!head_in_image_ || !from_cache_)) fill_head(source, pool);
   if (!from_cache_ && !cache_folder.empty()) cache.write(image_.data(), image_bytes_, pool);
+  link_in_reading_order();
 }
 
 void Weights::place(const ModelSource &source, const Plan &plan, HeadType head_type) {
   const ModelConfig &c = source.config();
   Cursor cursor(image_.data());
   layers_.assign(static_cast<size_t>(c.layers), {});
-  const Choice &qkv = plan["qkv"], &o = plan["o"], &gate_up = plan["gate_up"], &down = plan["down"];
   for (LayerWeights &layer : layers_) {
-    place_matrix(layer.qkv, qkv, cursor);
-    place_matrix(layer.o, o, cursor);
-    place_matrix(layer.gate_up, gate_up, cursor);
-    place_matrix(layer.down, down, cursor);
-    layer.input_norm = cursor.take<float>(c.hidden, kVectorAlign);
-    layer.post_attention_norm = cursor.take<float>(c.hidden, kVectorAlign);
-    layer.attention_sub_norm = layer.ffn_sub_norm = nullptr;
-    if (!c.sub_norms) continue;
-    layer.attention_sub_norm = cursor.take<float>(c.heads * c.head_dim, kVectorAlign);
-    layer.ffn_sub_norm = cursor.take<float>(c.ffn, kVectorAlign);
+    for (const Projection &projection : projections_)
+      place_matrix(layer.matrices[static_cast<size_t>(projection.name())], plan[projection.what], cursor);
+    for (size_t i = 0; i < kVectorCount; ++i) {
+      const auto which = static_cast<Vector>(i);
+      if (which == Vector::FinalNorm || !has_vector(c, which)) continue;
+      layer.vectors[i] = cursor.take<float>(vector_size(c, which), kVectorAlign);
+    }
+    for (size_t i = 0; i < kLinearCount && c.linear_norms; ++i)
+      layer.linear_norms[i] = cursor.take<float>(linear_shape(c, static_cast<Linear>(i)).second, kVectorAlign);
   }
   final_norm_ = cursor.take<float>(c.hidden, kVectorAlign);
+  if (c.has_head) place_head(source, head_type, cursor);
+  image_bytes_ = cursor.used();
+}
 
+void Weights::link_in_reading_order() {
+  PackedMatrix *last = nullptr;
+  for (LayerWeights &layer : layers_)
+    for (const Projection &projection : projections_) {
+      PackedMatrix &matrix = layer.matrices[static_cast<size_t>(projection.name())];
+      if (last) {
+        last->next = matrix.packed;
+        last->next_bytes = matrix.n * matrix.k / 4;
+      }
+      last = &matrix;
+    }
+  if (!last || head_.rows == 0) return;
+  last->next = head_.data;
+  last->next_bytes = head_.rows * head_.row_bytes();
+}
+
+void Weights::place_head(const ModelSource &source, HeadType head_type, Cursor &cursor) {
   // A head whose rows lie in the file as they are used is copied from there, at the same speed as from the cache.
   const FloatMatrix rows = source.head();
   head_.rows = rows.rows;
@@ -118,7 +142,6 @@ void Weights::place(const ModelSource &source, const Plan &plan, HeadType head_t
     head_.data = cursor.take<uint8_t>(head_.rows * head_.row_bytes(), kMatrixAlign);
     if (head_.int8) head_.scales = cursor.take<float>(head_.rows, kVectorAlign);
   }
-  image_bytes_ = cursor.used();
 }
 
 void Weights::pack_matrix(const ModelSource &source, int64_t layer, const std::vector<Linear> &parts,
@@ -131,7 +154,15 @@ void Weights::pack_matrix(const ModelSource &source, int64_t layer, const std::v
     if (m.cols != matrix.k || rows + m.rows > matrix.n)
       throw Error("layer " + std::to_string(layer) + ": a matrix is " + std::to_string(m.rows) + " x " +
                   std::to_string(m.cols) + " where the model's shape wants " + std::to_string(matrix.k) + " columns");
-    std::fill_n(matrix.scales + rows, m.rows, m.scale);
+    if (m.group != 0 && m.group != matrix.group)
+      throw Error("layer " + std::to_string(layer) + ": a matrix has a scale for every " + std::to_string(m.group) +
+                  " weights of a row where the model has " +
+                  (matrix.group ? "one for every " + std::to_string(matrix.group) : "one a matrix"));
+    float *scales = matrix.scales + rows * matrix.scales_per_row();
+    if (m.group > 0)
+      m.group_scales(0, m.rows, scales);
+    else
+      std::fill_n(scales, m.rows * matrix.scales_per_row(), m.scale);
     rows += m.rows;
   }
   if (rows != matrix.n)
@@ -159,15 +190,14 @@ void Weights::pack(const ModelSource &source, ThreadPool &pool) {
   const ModelConfig &c = source.config();
   for (int64_t l = 0; l < c.layers; ++l) {
     LayerWeights &layer = layers_[static_cast<size_t>(l)];
-    pack_matrix(source, l, {Linear::Q, Linear::K, Linear::V}, layer.qkv, pool);
-    pack_matrix(source, l, {Linear::O}, layer.o, pool);
-    pack_matrix(source, l, {Linear::Gate, Linear::Up}, layer.gate_up, pool);
-    pack_matrix(source, l, {Linear::Down}, layer.down, pool);
-    copy_vector(source.vector(l, Vector::InputNorm), c.hidden, layer.input_norm);
-    copy_vector(source.vector(l, Vector::PostAttentionNorm), c.hidden, layer.post_attention_norm);
-    if (!c.sub_norms) continue;
-    copy_vector(source.vector(l, Vector::AttentionSubNorm), c.heads * c.head_dim, layer.attention_sub_norm);
-    copy_vector(source.vector(l, Vector::FfnSubNorm), c.ffn, layer.ffn_sub_norm);
+    for (const Projection &projection : projections_)
+      pack_matrix(source, l, projection.parts, layer.matrices[static_cast<size_t>(projection.name())], pool);
+    for (size_t i = 0; i < kVectorCount; ++i)
+      if (layer.vectors[i])
+        copy_vector(source.vector(l, static_cast<Vector>(i)), vector_size(c, static_cast<Vector>(i)), layer.vectors[i]);
+    for (size_t i = 0; i < kLinearCount && c.linear_norms; ++i)
+      copy_vector(source.linear_norm(l, static_cast<Linear>(i)), linear_shape(c, static_cast<Linear>(i)).second,
+                  layer.linear_norms[i]);
   }
   copy_vector(source.vector(0, Vector::FinalNorm), c.hidden, final_norm_);
 }

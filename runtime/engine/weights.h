@@ -1,5 +1,5 @@
-// A model's weights as the kernels read them, in one stretch of huge-page memory: per layer the fused QKV, output,
-// fused gate and up, and down matrices with a scale per row, and the norms; then the head when the source cannot give
+// A model's weights as the kernels read them, in one stretch of huge-page memory: per layer the matrices of
+// projections() with a scale per row or per group of a row, and the norms; then the head when the source cannot give
 // its rows straight from a file. Because the stretch is one piece, the prepacked cache is nothing but its bytes.
 #pragma once
 #include <array>
@@ -15,15 +15,24 @@
 namespace bittern::runtime {
 
 struct PackedMatrix {
-  int64_t n = 0, k = 0;
+  int64_t n = 0, k = 0, group = 0;  // group: columns that share a scale, 0: all of a row
   const bt_layout *layout = nullptr;
   uint8_t *packed = nullptr;
-  float *scales = nullptr;  // one per row
+  float *scales = nullptr;  // [n] or [n, k / group]
+  // What a forward pass reads after this matrix: the beginning of the next one, or of the head.
+  const uint8_t *next = nullptr;
+  int64_t next_bytes = 0;
+  int64_t scales_per_row() const { return group > 0 ? k / group : 1; }
 };
 
+// Members that the model does not have are empty or null.
 struct LayerWeights {
-  PackedMatrix qkv, o, gate_up, down;
-  float *input_norm, *post_attention_norm, *attention_sub_norm, *ffn_sub_norm;  // the last two null without sub norms
+  std::array<PackedMatrix, kLinearCount> matrices;  // by Projection::name()
+  std::array<float *, kVectorCount> vectors{};      // by Vector
+  std::array<float *, kLinearCount> linear_norms{};
+  const PackedMatrix &operator[](Linear which) const { return matrices[static_cast<size_t>(which)]; }
+  const float *operator[](Vector which) const { return vectors[static_cast<size_t>(which)]; }
+  const float *norm_of(Linear which) const { return linear_norms[static_cast<size_t>(which)]; }
 };
 
 struct Head {
@@ -45,18 +54,21 @@ class Weights {
 
   const std::vector<LayerWeights> &layers() const { return layers_; }
   const float *final_norm() const { return final_norm_; }
-  const Head &head() const { return head_; }
+  const Head &head() const { return head_; }  // empty when the model has none
   bool from_cache() const { return from_cache_; }
 
  private:
   void place(const ModelSource &source, const Plan &plan, HeadType head_type);
+  void place_head(const ModelSource &source, HeadType head_type, class Cursor &cursor);
   void pack_matrix(const ModelSource &source, int64_t layer, const std::vector<Linear> &parts, PackedMatrix &matrix,
                    ThreadPool &pool);
   void pack(const ModelSource &source, ThreadPool &pool);
   void fill_head(const ModelSource &source, ThreadPool &pool);
+  void link_in_reading_order();
 
   int64_t image_bytes_ = 0;
   HugeBuffer image_, head_rows_;
+  std::vector<Projection> projections_;
   std::vector<LayerWeights> layers_;
   float *final_norm_ = nullptr;
   Head head_;

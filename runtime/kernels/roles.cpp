@@ -32,6 +32,11 @@ std::vector<RoleInfo> make_table() {
       {Role::EmbedBf16, "embed_bf16", "", {"M", "V", "K"}, 3, 0},
       {Role::EmbedF32, "embed_f32", "", {"M", "V", "K"}, 3, 0},
       {Role::ResidualAdd, "residual_add", "", {"M", "K"}, 3, 0},
+      {Role::W2A8Group, "w2a8_group_matmul", "", {"M", "N", "K", "G"}, 6, 0},
+      {Role::GroupSums, "group_sums", "", {"M", "K", "G"}, 2, 0},
+      {Role::RmsNormHeads, "rmsnorm_heads", "", {"M", "H", "D"}, 3, 1},
+      {Role::AttentionWindow, "attention_window", "", {"M", "H", "G", "D", "B", "T", "NP", "W"}, 7, 1},
+      {Role::AttentionWindowF16, "attention_window_f16", "", {"M", "H", "G", "D", "B", "T", "NP", "W"}, 7, 1},
   };
   for (RoleInfo &role : table)
     for (const auto &[spec, hash] : kSpecHashes)

@@ -28,6 +28,11 @@ enum class Role {
   EmbedBf16,
   EmbedF32,
   ResidualAdd,
+  W2A8Group,
+  GroupSums,
+  RmsNormHeads,
+  AttentionWindow,
+  AttentionWindowF16,
   Count
 };
 

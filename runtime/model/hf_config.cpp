@@ -2,23 +2,17 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <array>
-#include <utility>
-
 #include "runtime/error.h"
 #include "runtime/io/join.h"
 #include "runtime/io/json.h"
+#include "runtime/model/families/family.h"
+#include "runtime/model/families/fields.h"
 
 namespace bittern::runtime {
 namespace {
 
 // Integer sums reach 127 * K: up to this K they stay below 2^24 and convert to float32 exactly.
 constexpr int64_t kMaxWidth = 131072;
-
-constexpr std::array<std::string_view, 1> kArchitectures{"BitNetForCausalLM"};
-constexpr std::array<std::pair<std::string_view, Activation>, 3> kActivations{
-    {{"relu2", Activation::Relu2}, {"silu", Activation::Silu}, {"gelu_pytorch_tanh", Activation::GeluTanh}}};
 
 struct IntegerField {
   const char *name;
@@ -33,94 +27,20 @@ constexpr IntegerField kIntegers[] = {{"vocab_size", &ModelConfig::vocab, 1, 1 <
                                       {"num_key_value_heads", &ModelConfig::kv_heads, 1, 4096},
                                       {"max_position_embeddings", &ModelConfig::max_positions, 1, 1 << 27}};
 
-template <typename Table>
-auto choose(const Json &field, const Table &table) {
-  const std::string name = field.string();
-  std::string known;
-  for (const auto &[row_name, value] : table) {
-    if (row_name == name) return value;
-    known += fmt::format("{}{}", known.empty() ? "" : ", ", row_name);
-  }
-  field.fail(fmt::format("'{}' is not supported (supported: {})", name, known));
-}
-
-std::string read_architecture(const Json &root) {
+const Family &read_family(const Json &root, bool has_modules) {
   const Json list = root.get("architectures");
   list.expect(Json::Type::Array);
   if (list.size() != 1) list.fail(fmt::format("expected one name, found {}", list.size()));
   const Json first = *list.begin();
   const std::string name = first.string();
-  if (std::find(kArchitectures.begin(), kArchitectures.end(), name) == kArchitectures.end()) {
-    first.fail(fmt::format("'{}' is not supported (supported: {})", name, join_names(kArchitectures)));
-  }
-  return name;
+  const Family *family = find_family(name, has_modules);
+  if (!family)
+    first.fail(fmt::format("'{}' is not supported (supported: {})", name, join_names(family_architectures())));
+  return *family;
 }
 
-WeightMeaning read_quantization(const Json &root) {
-  const std::optional<Json> quantization = root.find_value("quantization_config");
-  if (!quantization) root.fail("'quantization_config' is missing: the weights' meaning is unknown");
-  const Json method = quantization->get("quant_method");
-  if (method.string() != "bitnet")
-    method.fail(fmt::format("'{}' is not supported (supported: bitnet)", method.string()));
-  if (const auto inner = quantization->find_value("use_rms_norm"); inner && inner->boolean()) {
-    inner->fail("true is not supported: norms inside the linear layers");
-  }
-  // Absent keys mean what transformers' BitNetQuantConfig makes of them.
-  enum class Class { BitLinear, AutoBitLinear };
-  constexpr std::array<std::pair<std::string_view, Class>, 2> kClasses{
-      {{"bitlinear", Class::BitLinear}, {"autobitlinear", Class::AutoBitLinear}}};
-  constexpr std::array<std::pair<std::string_view, bool>, 2> kModes{{{"offline", false}, {"online", true}}};
-  const auto linear_class = quantization->find_value("linear_class");
-  const auto mode = quantization->find_value("quantization_mode");
-  const bool online = mode && choose(*mode, kModes);
-  if (!linear_class || choose(*linear_class, kClasses) == Class::BitLinear) {
-    if (online) mode->fail("'online' needs linear_class 'autobitlinear'");
-    return WeightMeaning::PackedDivide;
-  }
-  return online ? WeightMeaning::OnlineMasters : WeightMeaning::PackedMultiply;
-}
-
-// rope_theta at the top level or, as newer transformers write it, in rope_parameters. Scaled RoPE is refused by name:
-// ignoring it would give fluent nonsense on long prompts.
-double read_rope_theta(const Json &root) {
-  for (const char *name : {"rope_scaling", "rope_parameters"}) {
-    const auto scaling = root.find_value(name);
-    if (!scaling) continue;
-    scaling->expect(Json::Type::Object);
-    for (const char *key : {"rope_type", "type"}) {
-      const auto type = scaling->find_value(key);
-      if (type && type->string() != "default") type->fail(fmt::format("'{}' is not supported", type->string()));
-    }
-  }
-  const auto parameters = root.find_value("rope_parameters");
-  const auto nested = parameters ? parameters->find_value("rope_theta") : std::nullopt;
-  return (nested ? *nested : root.get("rope_theta")).number(1, 1e12);
-}
-
-int32_t read_id(const Json &value, int64_t vocab) { return static_cast<int32_t>(value.integer(0, vocab - 1)); }
-
-std::vector<int32_t> read_ids(const Json &value, int64_t vocab) {
-  std::vector<int32_t> ids;
-  if (value.is(Json::Type::Array)) {
-    for (const Json item : value) ids.push_back(read_id(item, vocab));
-  } else {
-    ids.push_back(read_id(value, vocab));
-  }
-  return ids;
-}
-
-}  // namespace
-
-HfConfig parse_hf_config(std::string_view text, const std::string &name) {
-  const JsonDocument document(text, name);
-  const Json root = document.root();
-  root.expect(Json::Type::Object);
-  HfConfig config;
-  ModelConfig &model = config.model;
-  model.architecture = read_architecture(root);
-  for (const IntegerField &field : kIntegers)
-    model.*field.value = root.get(field.name).integer(field.least, field.most);
-
+// Width of attention: heads, and the size of each.
+void read_heads(const Json &root, ModelConfig &model) {
   if (model.heads % model.kv_heads != 0) {
     root.get("num_key_value_heads").fail(fmt::format("{} does not divide {} heads", model.kv_heads, model.heads));
   }
@@ -138,18 +58,40 @@ HfConfig parse_hf_config(std::string_view text, const std::string &name) {
     root.get("num_attention_heads")
         .fail(fmt::format("{} heads of {} are more than {} wide", model.heads, model.head_dim, kMaxWidth));
   }
+}
 
-  model.rms_eps = static_cast<float>(root.get("rms_norm_eps").number(1e-12, 0.1));
-  model.rope_theta = read_rope_theta(root);
-  model.activation = choose(root.get("hidden_act"), kActivations);
-  for (const char *bias : {"attention_bias", "mlp_bias"}) {
-    if (const auto field = root.find_value(bias); field && field->boolean()) field->fail("true is not supported");
+int32_t read_id(const Json &value, int64_t vocab) { return static_cast<int32_t>(value.integer(0, vocab - 1)); }
+
+std::vector<int32_t> read_ids(const Json &value, int64_t vocab) {
+  std::vector<int32_t> ids;
+  if (value.is(Json::Type::Array)) {
+    for (const Json item : value) ids.push_back(read_id(item, vocab));
+  } else {
+    ids.push_back(read_id(value, vocab));
   }
+  return ids;
+}
+
+}  // namespace
+
+HfConfig parse_hf_config(std::string_view text, const std::string &name, bool has_modules) {
+  const JsonDocument document(text, name);
+  const Json root = document.root();
+  root.expect(Json::Type::Object);
+  HfConfig config;
+  ModelConfig &model = config.model;
+  config.family = &read_family(root, has_modules);
+  model.architecture = config.family->architecture;
+  for (const IntegerField &field : kIntegers)
+    model.*field.value = root.get(field.name).integer(field.least, field.most);
+  read_heads(root, model);
+  model.rms_eps = static_cast<float>(root.get("rms_norm_eps").number(1e-12, 0.1));
+  for (const char *bias : {"attention_bias", "mlp_bias"}) refuse_true(root, bias);
   // transformers' default for an absent tie_word_embeddings is false.
   if (const auto tied = root.find_value("tie_word_embeddings")) model.tied_head = tied->boolean();
   if (const auto bos = root.find_value("bos_token_id")) model.bos = read_id(*bos, model.vocab);
   if (const auto eos = root.find_value("eos_token_id")) model.eos = read_ids(*eos, model.vocab);
-  config.weights = read_quantization(root);
+  config.family->read(root, config);
   return config;
 }
 

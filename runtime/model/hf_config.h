@@ -16,13 +16,16 @@ enum class WeightMeaning {
 };
 
 struct HfConfig {
+  const struct Family *family = nullptr;  // families/family.h; where its norms are found
   ModelConfig model;
   WeightMeaning weights = WeightMeaning::PackedDivide;
+  std::vector<std::string> notes;  // what was assumed
 };
 
-// Parses config.json's text. `name` stands for the file in messages. Throws Error naming field and offset for anything
-// missing, wrong-typed, absurd or not supported.
-HfConfig parse_hf_config(std::string_view text, const std::string &name);
+// Parses config.json's text. `name` stands for the file in messages; `has_modules`: whether modules.json lies beside
+// it, as in folders of embedding models. Throws Error naming field and offset for anything missing, wrong-typed, absurd
+// or not supported.
+HfConfig parse_hf_config(std::string_view text, const std::string &name, bool has_modules = false);
 
 // Adds what generation_config.json says: stop ids, BOS when config.json has none, sampling.
 void parse_generation_config(std::string_view text, const std::string &name, ModelConfig &config);

@@ -1,17 +1,21 @@
 // A Hugging Face folder as a ModelSource. Names, types and shapes of all tensors are checked when it is opened; values
 // are read when asked for, so a prepacked cache entry can spare the model file's pages altogether.
 #include <fmt/format.h>
-#include <sodium.h>
 #include <sys/stat.h>
 
 #include <array>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <tuple>
 
 #include "runtime/error.h"
 #include "runtime/io/mapped_file.h"
+#include "runtime/model/families/family.h"
+#include "runtime/model/file_identity.h"
+#include "runtime/model/formats.h"
 #include "runtime/model/hf_config.h"
+#include "runtime/model/hf_pooling.h"
 #include "runtime/model/safetensors.h"
 #include "runtime/model/ternary_tensor.h"
 
@@ -20,60 +24,13 @@ namespace {
 
 constexpr uint64_t kMaxConfig = 1 << 20;
 
-struct LinearRow {
-  const char *name;
-  int64_t (*rows)(const ModelConfig &);
-  int64_t (*cols)(const ModelConfig &);
-};
-int64_t hidden(const ModelConfig &c) { return c.hidden; }
-int64_t ffn(const ModelConfig &c) { return c.ffn; }
-int64_t query_width(const ModelConfig &c) { return c.heads * c.head_dim; }
-int64_t key_width(const ModelConfig &c) { return c.kv_heads * c.head_dim; }
-
-// In the order of Linear.
-constexpr std::array<LinearRow, 7> kLinears{{{"self_attn.q_proj", query_width, hidden},
-                                             {"self_attn.k_proj", key_width, hidden},
-                                             {"self_attn.v_proj", key_width, hidden},
-                                             {"self_attn.o_proj", hidden, query_width},
-                                             {"mlp.gate_proj", ffn, hidden},
-                                             {"mlp.up_proj", ffn, hidden},
-                                             {"mlp.down_proj", hidden, ffn}}};
-
-struct VectorRow {
-  const char *name;
-  int64_t (*size)(const ModelConfig &);
-};
-// In the order of Vector; the last stands outside the layers.
-constexpr std::array<VectorRow, 5> kVectors{{{"input_layernorm", hidden},
-                                             {"post_attention_layernorm", hidden},
-                                             {"self_attn.attn_sub_norm", query_width},
-                                             {"mlp.ffn_sub_norm", ffn},
-                                             {"model.norm", hidden}}};
-
-constexpr std::string_view kLayers = "model.layers.";
-constexpr std::string_view kEmbedding = "model.embed_tokens.weight", kHead = "lm_head.weight";
-
-std::string linear_name(int64_t layer, Linear which, std::string_view suffix) {
-  return fmt::format("{}{}.{}.{}", kLayers, layer, kLinears[static_cast<size_t>(which)].name, suffix);
-}
-
-std::string vector_name(int64_t layer, Vector which) {
-  const char *name = kVectors[static_cast<size_t>(which)].name;
-  return which == Vector::FinalNorm ? fmt::format("{}.weight", name)
-                                    : fmt::format("{}{}.{}.weight", kLayers, layer, name);
-}
-
-std::string sha256_hex(std::string_view bytes) {
-  std::array<unsigned char, crypto_hash_sha256_BYTES> hash;
-  crypto_hash_sha256(hash.data(), reinterpret_cast<const unsigned char *>(bytes.data()), bytes.size());
-  std::string out;
-  for (const unsigned char byte : hash) out += fmt::format("{:02x}", byte);
-  return out;
-}
-
-std::string identify(const MappedFile &file, std::string_view head) {
-  return fmt::format("{} size={} mtime={} header={}\n", file.path(), file.size(), file.modified_ns(), sha256_hex(head));
-}
+// In the order of Linear; the same in all families.
+constexpr std::array<const char *, kLinearCount> kLinears{"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
+                                                          "self_attn.o_proj", "mlp.gate_proj",    "mlp.up_proj",
+                                                          "mlp.down_proj"};
+// The norm inside a linear layer, as transformers and as Microsoft's embedding models name it.
+constexpr std::array<std::string_view, 2> kInnerNorms{"rms_norm.weight", "norm.weight"};
+constexpr std::string_view kHead = "lm_head.weight";
 
 DType float_type(const Tensor &tensor) {
   switch (tensor.type) {
@@ -98,23 +55,30 @@ void check_float(const Tensor &tensor, const std::vector<int64_t> &shape) {
 
 class HfSource : public ModelSource {
  public:
-  explicit HfSource(const std::string &folder) : path_(folder), tensors_(with_config_read()) {
+  HfSource(const std::string &folder, const OpenOptions &options)
+      : path_(folder), tensors_(with_config_read(options)), prefix_(find_prefix()), inner_norm_(find_inner_norm()) {
     const ModelConfig &c = config_.model;
     for (int64_t layer = 0; layer < c.layers; ++layer) {
-      for (size_t i = 0; i < kLinears.size(); ++i) {
+      for (size_t i = 0; i < kLinearCount; ++i) {
         const Linear which = static_cast<Linear>(i);
-        check_ternary(weight(layer, which), config_.weights, kLinears[i].rows(c), kLinears[i].cols(c));
+        const auto [rows, cols] = linear_shape(c, which);
+        check_ternary(weight(layer, which), config_.weights, rows, cols);
         if (config_.weights != WeightMeaning::OnlineMasters) tensors_.get(linear_name(layer, which, "weight_scale"));
+        if (c.linear_norms) check_float(tensors_.get(linear_name(layer, which, inner_norm_)), {cols});
       }
     }
-    for (int64_t layer = 0; layer < c.layers; ++layer) {
-      for (size_t i = 0; i < kVectors.size(); ++i) {
-        check_float(tensors_.get(vector_name(layer, static_cast<Vector>(i))), {kVectors[i].size(c)});
-      }
+    for (size_t i = 0; i < kVectorCount; ++i) {
+      const Vector which = static_cast<Vector>(i);
+      if (!has_vector(c, which)) continue;
+      const int64_t last = which == Vector::FinalNorm ? 1 : c.layers;
+      for (int64_t layer = 0; layer < last; ++layer)
+        check_float(tensors_.get(vector_name(layer, which)), {vector_size(c, which)});
     }
-    check_float(tensors_.get(kEmbedding), {c.vocab, c.hidden});
-    if (!c.tied_head) check_float(tensors_.get(kHead), {c.vocab, c.hidden});
+    check_float(tensors_.get(embedding_name()), {c.vocab, c.hidden});
+    if (c.has_head && !c.tied_head) check_float(tensors_.get(kHead), {c.vocab, c.hidden});
     refuse_unknown();
+    if (options.note)
+      for (const std::string &note : config_.notes) options.note(path_ + ": " + note);
   }
 
   const ModelConfig &config() const override { return config_.model; }
@@ -122,10 +86,8 @@ class HfSource : public ModelSource {
 
   TernaryMatrix linear(int64_t layer, Linear which) const override {
     const Tensor &tensor = weight(layer, which);
-    const LinearRow &row = kLinears[static_cast<size_t>(which)];
     TernaryMatrix matrix;
-    matrix.rows = row.rows(config_.model);
-    matrix.cols = row.cols(config_.model);
+    std::tie(matrix.rows, matrix.cols) = linear_shape(config_.model, which);
     if (config_.weights == WeightMeaning::OnlineMasters) {
       const float inverse = master_inverse_scale(tensor);
       matrix.scale = 1.0f / inverse;
@@ -143,17 +105,26 @@ class HfSource : public ModelSource {
   }
 
   std::vector<float> vector(int64_t layer, Vector which) const override {
-    const Tensor &tensor = tensors_.get(vector_name(layer, which));
-    std::vector<float> values(static_cast<size_t>(tensor.shape[0]));
-    read_floats(tensor, 0, tensor.shape[0], values.data());
-    for (size_t i = 0; i < values.size(); ++i) {
-      if (!std::isfinite(values[i])) tensor.fail(fmt::format("element {} is {}", i, values[i]));
-    }
+    if (!has_vector(config_.model, which))
+      throw Error(
+          fmt::format("{}: a {} has no norm number {}", path_, config_.model.architecture, static_cast<int>(which)));
+    std::vector<float> values = floats(tensors_.get(vector_name(layer, which)));
+    for (float &value : values) value += config_.family->norm_offset;
     return values;
   }
 
-  FloatMatrix embedding() const override { return matrix(tensors_.get(kEmbedding)); }
-  FloatMatrix head() const override { return config_.model.tied_head ? embedding() : matrix(tensors_.get(kHead)); }
+  std::vector<float> linear_norm(int64_t layer, Linear which) const override {
+    if (!config_.model.linear_norms)
+      throw Error(fmt::format("{}: layer {} has no norm inside its linear layer {}", path_, layer,
+                              kLinears[static_cast<size_t>(which)]));
+    return floats(tensors_.get(linear_name(layer, which, inner_norm_)));
+  }
+
+  FloatMatrix embedding() const override { return matrix(tensors_.get(embedding_name())); }
+  FloatMatrix head() const override {
+    if (!config_.model.has_head) throw Error(fmt::format("{}: the model has no output head", path_));
+    return config_.model.tied_head ? embedding() : matrix(tensors_.get(kHead));
+  }
 
   void release(int64_t layer, Linear which) const override {
     const Tensor &tensor = weight(layer, which);
@@ -162,23 +133,69 @@ class HfSource : public ModelSource {
 
   std::string identity() const override {
     std::string out = config_identity_;
-    for (const auto &file : tensors_.files()) out += identify(file->file(), file->header());
+    for (const auto &file : tensors_.files()) out += file_identity(file->file(), file->header());
     return out;
   }
 
  private:
   // Reads the configuration first, so that a folder of another architecture is refused before its tensors are looked
   // at.
-  const std::string &with_config_read() {
+  const std::string &with_config_read(const OpenOptions &options) {
+    const std::string modules_path = path_ + "/modules.json";
+    const bool has_modules = std::filesystem::exists(modules_path);
     const std::string config_path = path_ + "/config.json", generation_path = path_ + "/generation_config.json";
     const MappedFile config(config_path, kMaxConfig);
-    config_ = parse_hf_config(config.text(), config_path);
-    config_identity_ = identify(config, config.text());
+    config_ = parse_hf_config(config.text(), config_path, has_modules);
+    config_identity_ = file_identity(config, config.text());
     if (std::filesystem::exists(generation_path)) {
       const MappedFile generation(generation_path, kMaxConfig);
       parse_generation_config(generation.text(), generation_path, config_.model);
     }
+    if (config_.model.pooling != Pooling::None) read_pooling(has_modules ? modules_path : "");
+    if (options.activation) {
+      config_.model.activation = *options.activation;
+      config_.model.activation_from = "--activation";
+    }
     return path_;
+  }
+
+  void read_pooling(const std::string &modules_path) {
+    std::string folder;
+    if (!modules_path.empty()) folder = parse_modules(MappedFile(modules_path, kMaxConfig).text(), modules_path);
+    if (folder.empty()) {
+      config_.notes.push_back("no pooling module: a text's vector is its last token's");
+      return;
+    }
+    const std::string path = path_ + "/" + folder + "/config.json";
+    config_.model.pooling = parse_pooling(MappedFile(path, kMaxConfig).text(), path);
+  }
+
+  // Checkpoints of models without their head leave out "model.".
+  std::string_view find_prefix() const {
+    return !config_.model.has_head && tensors_.find("embed_tokens.weight") ? "" : "model.";
+  }
+  std::string_view find_inner_norm() const {
+    return tensors_.find(linear_name(0, Linear::Q, kInnerNorms[1])) ? kInnerNorms[1] : kInnerNorms[0];
+  }
+
+  std::string embedding_name() const { return fmt::format("{}embed_tokens.weight", prefix_); }
+  std::string layers_name() const { return fmt::format("{}layers.", prefix_); }
+  std::string linear_name(int64_t layer, Linear which, std::string_view suffix) const {
+    return fmt::format("{}layers.{}.{}.{}", prefix_, layer, kLinears[static_cast<size_t>(which)], suffix);
+  }
+  std::string vector_name(int64_t layer, Vector which) const {
+    const char *name = config_.family->vectors[static_cast<size_t>(which)];
+    return which == Vector::FinalNorm ? fmt::format("{}{}.weight", prefix_, name)
+                                      : fmt::format("{}layers.{}.{}.weight", prefix_, layer, name);
+  }
+
+  static std::vector<float> floats(const Tensor &tensor) {
+    std::vector<float> values(static_cast<size_t>(tensor.shape[0]));
+    read_floats(tensor, 0, tensor.shape[0], values.data());
+    for (size_t i = 0; i < values.size(); ++i) {
+      if (!std::isfinite(values[i])) tensor.fail(fmt::format("element {} is {}", i, values[i]));
+    }
+    return values;
   }
 
   const Tensor &weight(int64_t layer, Linear which) const { return tensors_.get(linear_name(layer, which, "weight")); }
@@ -204,10 +221,11 @@ class HfSource : public ModelSource {
   // A tensor of a layer that nothing here reads (a bias, a further layer, another family's norm) means that the model
   // is not the one that config.json describes: running without it would be silently wrong.
   void refuse_unknown() const {
+    const std::string layers = layers_name();
     for (const auto &[name, tensor] : tensors_.tensors()) {
-      if (!name.starts_with(kLayers) || name.ends_with(".rotary_emb.inv_freq")) continue;
-      const size_t dot = name.find('.', kLayers.size());
-      const std::string number = name.substr(kLayers.size(), dot - kLayers.size());
+      if (!name.starts_with(layers) || name.ends_with(".rotary_emb.inv_freq")) continue;
+      const size_t dot = name.find('.', layers.size());
+      const std::string number = name.substr(layers.size(), dot - layers.size());
       int64_t layer = 0;
       bool known = dot != std::string::npos && number.size() <= 4 && !number.empty();
       for (const char digit : number) {
@@ -223,11 +241,17 @@ class HfSource : public ModelSource {
     }
   }
   bool is_layer_tensor(std::string_view name) const {
-    for (const LinearRow &row : kLinears) {
-      if (name == fmt::format("{}.weight", row.name) || name == fmt::format("{}.weight_scale", row.name)) return true;
+    const ModelConfig &c = config_.model;
+    for (const char *linear : kLinears) {
+      if (!name.starts_with(linear) || name.size() <= std::strlen(linear)) continue;
+      const std::string_view rest = name.substr(std::strlen(linear));
+      if (rest == ".weight" || rest == ".weight_scale") return true;
+      if (c.linear_norms && rest.substr(1) == inner_norm_) return true;
     }
-    for (size_t i = 0; i + 1 < kVectors.size(); ++i) {
-      if (name == fmt::format("{}.weight", kVectors[i].name)) return true;
+    for (size_t i = 0; i < kVectorCount; ++i) {
+      const Vector which = static_cast<Vector>(i);
+      if (which == Vector::FinalNorm || !has_vector(c, which)) continue;
+      if (name == fmt::format("{}.weight", config_.family->vectors[i])) return true;
     }
     return false;
   }
@@ -235,19 +259,13 @@ class HfSource : public ModelSource {
   std::string path_, config_identity_;
   HfConfig config_;
   TensorFolder tensors_;
+  std::string_view prefix_, inner_norm_;
 };
 
 }  // namespace
 
-std::unique_ptr<ModelSource> open_model(const std::string &path) {
-  std::error_code status;
-  const std::filesystem::path folder = std::filesystem::canonical(path, status);
-  if (status) throw Error(fmt::format("{}: cannot open: {}", path, status.message()));
-  if (!std::filesystem::is_directory(folder, status)) {
-    throw Error(
-        fmt::format("{}: not a folder; a model is a Hugging Face folder with config.json and model.safetensors", path));
-  }
-  return std::make_unique<HfSource>(folder.string());
+std::unique_ptr<ModelSource> open_hf_folder(const std::string &folder, const OpenOptions &options) {
+  return std::make_unique<HfSource>(folder, options);
 }
 
 }  // namespace bittern::runtime

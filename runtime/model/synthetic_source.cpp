@@ -17,16 +17,61 @@
 namespace bittern::runtime {
 namespace {
 
+// What presets share: a family of models, each written once.
+ModelConfig bitnet_family() {
+  ModelConfig c;
+  c.architecture = "BitNetForCausalLM";
+  c.activation = Activation::Relu2;
+  c.tied_head = true;
+  c.rope_theta = 500000;
+  return c;
+}
+ModelConfig llama_family() {
+  ModelConfig c;
+  c.architecture = "LlamaForCausalLM";
+  c.activation = Activation::Silu;
+  c.sub_norms = false;
+  return c;
+}
+ModelConfig one_bit_llm_family() {
+  ModelConfig c;
+  c.architecture = "BitnetForCausalLM";
+  c.activation = Activation::Silu;
+  c.tied_head = true;
+  c.rope_theta = 10000;
+  return c;
+}
+ModelConfig qwen3_embedding_family() {
+  ModelConfig c;
+  c.architecture = "Qwen3Model";
+  c.activation = Activation::Silu;
+  c.sub_norms = false;
+  c.linear_norms = c.qk_norm = true;
+  c.has_head = false;
+  c.pooling = Pooling::Last;
+  c.rope_theta = 1000000;
+  return c;
+}
+
 struct Preset {
   const char *name;
+  ModelConfig (*family)();
   int64_t hidden, ffn, layers, heads, kv_heads, head_dim, vocab, max_positions;
-  double rope_theta;
   float rms_eps;
-  int32_t bos;
+  int32_t bos, eos;
+  double rope_theta;  // 0: the family's
 };
-constexpr std::array<Preset, 2> kPresets{{
-    {"2b-4t", 2560, 6912, 30, 20, 5, 128, 128256, 4096, 500000, 1e-5f, 128000},
-    {"demo", 256, 768, 4, 8, 2, 32, 4096, 512, 500000, 1e-5f, 4080},
+// Shapes as published: config.json of microsoft/bitnet-b1.58-2B-4T, 1bitLLM/bitnet_b1_58-3B,
+// HF1BitLLM/Llama3-8B-1.58-100B-tokens, tiiuae/Falcon3-10B-Instruct-1.58bit and Qwen/Qwen3-Embedding-0.6B; the
+// 100-billion-weight model that bitnet.cpp makes to measure on.
+constexpr std::array<Preset, 7> kPresets{{
+    {"2b-4t", bitnet_family, 2560, 6912, 30, 20, 5, 128, 128256, 4096, 1e-5f, 128000, 128001, 0},
+    {"demo", bitnet_family, 256, 768, 4, 8, 2, 32, 4096, 512, 1e-5f, 4080, 4081, 0},
+    {"3b", one_bit_llm_family, 3200, 8640, 26, 32, 32, 100, 32002, 2048, 1e-5f, 1, 2, 0},
+    {"llama3-8b", llama_family, 4096, 14336, 32, 32, 8, 128, 128256, 8192, 1e-5f, 128000, 128009, 500000},
+    {"falcon3-10b", llama_family, 3072, 23040, 40, 12, 4, 256, 131072, 32768, 1e-6f, 11, 11, 1000042},
+    {"embedding-0.6b", qwen3_embedding_family, 1024, 3072, 28, 16, 8, 128, 151669, 32768, 1e-6f, 151643, 151643, 0},
+    {"100b", one_bit_llm_family, 8192, 45568, 72, 64, 64, 128, 32002, 2048, 1e-5f, 1, 2, 0},
 }};
 
 // A bijective mix of 64 bits (the finaliser of MurmurHash3 with Stafford's constants, as in SplitMix64).
@@ -71,8 +116,7 @@ void fill_bf16(uint64_t key, int64_t cols, uint8_t *out) {
 
 class SyntheticSource : public ModelSource {
  public:
-  explicit SyntheticSource(const Preset &preset) : name_(preset.name) {
-    config_.architecture = "BitNetForCausalLM";
+  explicit SyntheticSource(const Preset &preset) : name_(preset.name), config_(preset.family()) {
     config_.vocab = preset.vocab;
     config_.hidden = preset.hidden;
     config_.ffn = preset.ffn;
@@ -82,11 +126,10 @@ class SyntheticSource : public ModelSource {
     config_.head_dim = preset.head_dim;
     config_.max_positions = preset.max_positions;
     config_.rms_eps = preset.rms_eps;
-    config_.rope_theta = preset.rope_theta;
-    config_.activation = Activation::Relu2;
-    config_.tied_head = true;
+    if (preset.rope_theta > 0) config_.rope_theta = preset.rope_theta;
+    config_.activation_from = "preset";
     config_.bos = preset.bos;
-    config_.eos = {preset.bos + 1};
+    config_.eos = {preset.eos};
   }
 
   const ModelConfig &config() const override { return config_; }
@@ -95,16 +138,8 @@ class SyntheticSource : public ModelSource {
   void release(int64_t, Linear) const override {}
 
   TernaryMatrix linear(int64_t layer, Linear which) const override {
-    const int64_t query = config_.heads * config_.head_dim, key_value = config_.kv_heads * config_.head_dim;
-    const std::array<std::pair<int64_t, int64_t>, 7> shapes{{{query, config_.hidden},
-                                                             {key_value, config_.hidden},
-                                                             {key_value, config_.hidden},
-                                                             {config_.hidden, query},
-                                                             {config_.ffn, config_.hidden},
-                                                             {config_.ffn, config_.hidden},
-                                                             {config_.hidden, config_.ffn}}};
     TernaryMatrix matrix;
-    std::tie(matrix.rows, matrix.cols) = shapes[static_cast<size_t>(which)];
+    std::tie(matrix.rows, matrix.cols) = linear_shape(config_, which);
     // Outputs keep the size of inputs: two thirds of the trits are not zero.
     matrix.scale = bf16_to_f32(f32_to_bf16(1.2247f / std::sqrt(static_cast<float>(matrix.cols))));
     const uint64_t key = mix(static_cast<uint64_t>(layer * 16 + static_cast<int64_t>(which) + 1));
@@ -117,28 +152,33 @@ class SyntheticSource : public ModelSource {
   }
 
   std::vector<float> vector(int64_t, Vector which) const override {
-    const int64_t size = which == Vector::FfnSubNorm         ? config_.ffn
-                         : which == Vector::AttentionSubNorm ? config_.heads * config_.head_dim
-                                                             : config_.hidden;
-    return std::vector<float>(static_cast<size_t>(size), 1.0f);
+    return std::vector<float>(static_cast<size_t>(vector_size(config_, which)), 1.0f);
   }
 
-  FloatMatrix embedding() const override {
+  std::vector<float> linear_norm(int64_t, Linear which) const override {
+    return std::vector<float>(static_cast<size_t>(linear_shape(config_, which).second), 1.0f);
+  }
+
+  FloatMatrix embedding() const override { return table(0); }
+  FloatMatrix head() const override { return table(config_.tied_head ? 0 : kHeadSalt); }
+
+ private:
+  static constexpr uint64_t kHeadSalt = 1 << 30;
+
+  FloatMatrix table(uint64_t salt) const {
     FloatMatrix out;
     out.rows = config_.vocab;
     out.cols = config_.hidden;
     out.dtype = DType::BF16;
-    out.fill = [cols = out.cols](int64_t row0, int64_t count, void *to) {
+    out.fill = [salt, cols = out.cols](int64_t row0, int64_t count, void *to) {
       uint8_t *bytes = static_cast<uint8_t *>(to);
       for (int64_t row = row0; row < row0 + count; ++row, bytes += 2 * cols) {
-        fill_bf16(mix(static_cast<uint64_t>(row)), cols, bytes);
+        fill_bf16(mix(salt + static_cast<uint64_t>(row)), cols, bytes);
       }
     };
     return out;
   }
-  FloatMatrix head() const override { return embedding(); }
 
- private:
   std::string name_;
   ModelConfig config_;
 };

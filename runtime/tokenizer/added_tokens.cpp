@@ -1,98 +1,85 @@
 #include "runtime/tokenizer/added_tokens.h"
 
-#include <algorithm>
-
 #include "runtime/io/utf8.h"
 #include "runtime/tokenizer/regex.h"
+#include "runtime/tokenizer/spaces.h"
 
 namespace bittern::runtime {
 namespace {
 
-bool flag(const Json &entry, const char *name) {
-  const auto found = entry.find_value(name);
-  return found && found->boolean();
+// Whether a character is of a word in the sense of Rust's \w, which Hugging Face's single_word goes by.
+bool is_word(std::string_view character) {
+  static const Regex word(R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{200C}\x{200D}])");
+  bool found = false;
+  word.for_each_match(character, [&](size_t, size_t) { found = true; });
+  return found;
 }
 
-size_t white_space_before(std::string_view text) {
-  size_t begin = text.size();
-  while (begin > 0) {
-    size_t start = begin - 1;
-    while (start > 0 && (static_cast<uint8_t>(text[start]) & 0xC0) == 0x80) --start;
-    if (!is_white_space(utf8_code_point(text.substr(start, begin - start)))) break;
-    begin = start;
-  }
-  return begin;
-}
-
-size_t white_space_after(std::string_view text) {
-  size_t end = 0;
-  while (end < text.size()) {
-    const size_t length = utf8_step(text.substr(end)).length;
-    if (!is_white_space(utf8_code_point(text.substr(end, length)))) break;
-    end += length;
-  }
-  return end;
+bool stands_alone(std::string_view text, size_t begin, size_t end) {
+  const std::string_view before = text.substr(0, begin), after = text.substr(end);
+  return (before.empty() || !is_word(before.substr(last_character(before)))) &&
+         (after.empty() || !is_word(after.substr(0, utf8_step(after).length)));
 }
 
 }  // namespace
 
-AddedTokens::AddedTokens(const Json &field, int64_t id_limit) : as_written_(256), normalized_(256) {
-  field.expect(Json::Type::Array);
-  for (const Json entry : field) {
-    AddedToken token;
-    token.id = static_cast<int32_t>(entry.get("id").integer(0, id_limit - 1));
-    token.content = entry.get("content").string();
-    if (token.content.empty()) entry.get("content").fail("empty");
-    token.special = flag(entry, "special");
-    token.normalized = flag(entry, "normalized");
-    token.strip_left = flag(entry, "lstrip");
-    token.strip_right = flag(entry, "rstrip");
-    if (flag(entry, "single_word")) entry.get("single_word").fail("true is not supported");
-    Index &index = token.normalized ? normalized_ : as_written_;
-    index[static_cast<uint8_t>(token.content[0])].push_back(static_cast<uint32_t>(tokens_.size()));
-    tokens_.push_back(std::move(token));
+AddedTokens::AddedTokens(const std::vector<AddedToken> &tokens, const Normalize &normalize) : tokens_(tokens) {
+  std::vector<std::pair<std::string, int32_t>> as_written, normalized;
+  for (size_t i = 0; i < tokens_.size(); ++i) {
+    const AddedToken &token = tokens_[i];
+    const int32_t index = static_cast<int32_t>(i);
+    if (token.normalized)
+      normalized.emplace_back(normalize(token.content), index);
+    else
+      as_written.emplace_back(token.content, index);
   }
-  const auto longer = [&](uint32_t a, uint32_t b) { return tokens_[a].content.size() > tokens_[b].content.size(); };
-  for (Index *index : {&as_written_, &normalized_}) {
-    for (auto &list : *index) std::stable_sort(list.begin(), list.end(), longer);
-  }
+  as_written_ = PrefixIndex(std::move(as_written));
+  normalized_ = PrefixIndex(std::move(normalized));
 }
 
-void AddedTokens::split(std::string_view text, bool with_special, const std::function<void(std::string_view)> &ordinary,
+void AddedTokens::split(std::string_view text, bool with_special, const Normalize &normalize,
+                        const std::function<void(std::string_view, bool)> &ordinary,
                         const std::function<void(int32_t)> &token) const {
-  const auto second = [&](std::string_view part) { split_by(normalized_, part, with_special, ordinary, token); };
+  const auto second = [&](std::string_view part, bool first) {
+    const std::string normal = normalize(part);
+    split_by(
+        normalized_, normal, with_special, [&](std::string_view rest, bool start) { ordinary(rest, first && start); },
+        token);
+  };
   split_by(as_written_, text, with_special, second, token);
 }
 
-const AddedToken *AddedTokens::match(const Index &index, std::string_view rest, bool with_special) const {
-  for (const uint32_t i : index[static_cast<uint8_t>(rest[0])]) {
-    if ((with_special || !tokens_[i].special) && rest.starts_with(tokens_[i].content)) return &tokens_[i];
-  }
-  return nullptr;
+AddedTokens::Match AddedTokens::match(const PrefixIndex &index, std::string_view rest, bool with_special) const {
+  Match longest;
+  index.for_each_prefix(rest, [&](size_t length, int32_t i) {
+    const AddedToken &token = tokens_[static_cast<size_t>(i)];
+    if (with_special || !token.special) longest = {&token, length};
+  });
+  return longest;
 }
 
-void AddedTokens::split_by(const Index &index, std::string_view text, bool with_special,
-                           const std::function<void(std::string_view)> &ordinary,
+void AddedTokens::split_by(const PrefixIndex &index, std::string_view text, bool with_special,
+                           const std::function<void(std::string_view, bool)> &ordinary,
                            const std::function<void(int32_t)> &token) const {
-  if (tokens_.empty()) {
-    if (!text.empty()) ordinary(text);
-    return;
-  }
   size_t done = 0;
-  for (size_t at = 0; at < text.size();) {
-    const AddedToken *found = match(index, text.substr(at), with_special);
-    if (!found) {
+  for (size_t at = 0; at < text.size() && !index.empty();) {
+    const Match found = match(index, text.substr(at), with_special);
+    if (!found.token) {
       ++at;
       continue;
     }
-    const size_t end = at + found->content.size();
-    const size_t begin = found->strip_left ? std::max(done, white_space_before(text.substr(0, at))) : at;
-    if (done < begin) ordinary(text.substr(done, begin - done));
-    token(found->id);
-    done = end + (found->strip_right ? white_space_after(text.substr(end)) : 0);
+    const size_t end = at + found.length;
+    if (found.token->single_word && !stands_alone(text, at, end)) {
+      at = end;  // it stays text, and nothing is looked for inside it
+      continue;
+    }
+    const size_t begin = found.token->strip_left ? done + without_space_after(text.substr(done, at - done)).size() : at;
+    if (done < begin) ordinary(text.substr(done, begin - done), done == 0);
+    token(found.token->id);
+    done = found.token->strip_right ? text.size() - without_space_before(text.substr(end)).size() : end;
     at = done;
   }
-  if (done < text.size()) ordinary(text.substr(done));
+  if (done < text.size()) ordinary(text.substr(done), done == 0);
 }
 
 }  // namespace bittern::runtime

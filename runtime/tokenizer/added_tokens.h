@@ -6,38 +6,39 @@
 #include <string_view>
 #include <vector>
 
-#include "runtime/io/json.h"
+#include "runtime/tokenizer/prefix_index.h"
+#include "runtime/tokenizer/spec.h"
 
 namespace bittern::runtime {
 
-struct AddedToken {
-  int32_t id = 0;
-  std::string content;
-  bool special = false;
-  bool normalized = false;                       // looked for after all tokens that are not
-  bool strip_left = false, strip_right = false;  // swallows white space beside it
-};
-
 class AddedTokens {
  public:
-  AddedTokens() = default;
-  // Reads the added_tokens field; ids must be below `id_limit`.
-  AddedTokens(const Json &field, int64_t id_limit);
-  const std::vector<AddedToken> &tokens() const { return tokens_; }
+  using Normalize = std::function<std::string(std::string_view)>;
 
-  // Cuts `text` at the added tokens: calls `ordinary(text)` and `token(id)` in the order of the text. Where several
-  // match, the leftmost and then the longest wins. Special tokens count as ordinary text unless `with_special`.
-  void split(std::string_view text, bool with_special, const std::function<void(std::string_view)> &ordinary,
+  AddedTokens() = default;
+  // `normalize` is applied to the contents of the normalized ones.
+  AddedTokens(const std::vector<AddedToken> &tokens, const Normalize &normalize);
+
+  // Cuts `text` at the added tokens: calls `ordinary(text, first)` with normalised text and `token(id)`, in the order
+  // of the text. `first`: the part begins where the text does. Tokens that are not normalized are looked for in the
+  // text, the others in what `normalize` makes of the parts between. Where several match, the leftmost and then the
+  // longest wins. Special tokens count as ordinary text unless `with_special`.
+  void split(std::string_view text, bool with_special, const Normalize &normalize,
+             const std::function<void(std::string_view, bool first)> &ordinary,
              const std::function<void(int32_t)> &token) const;
 
  private:
-  using Index = std::vector<std::vector<uint32_t>>;  // by first byte: tokens, longest first
-  const AddedToken *match(const Index &index, std::string_view rest, bool with_special) const;
-  void split_by(const Index &index, std::string_view text, bool with_special,
-                const std::function<void(std::string_view)> &ordinary, const std::function<void(int32_t)> &token) const;
+  struct Match {
+    const AddedToken *token = nullptr;
+    size_t length = 0;
+  };
+  Match match(const PrefixIndex &index, std::string_view rest, bool with_special) const;
+  void split_by(const PrefixIndex &index, std::string_view text, bool with_special,
+                const std::function<void(std::string_view, bool first)> &ordinary,
+                const std::function<void(int32_t)> &token) const;
 
   std::vector<AddedToken> tokens_;
-  Index as_written_, normalized_;
+  PrefixIndex as_written_, normalized_;
 };
 
 }  // namespace bittern::runtime

@@ -1,4 +1,4 @@
-// The pre-tokenizer of a tokenizer.json: cuts text into the pieces within which tokens are merged.
+// Cuts text into the pieces within which tokens are merged.
 #pragma once
 #include <deque>
 #include <optional>
@@ -6,32 +6,34 @@
 #include <string_view>
 #include <vector>
 
-#include "runtime/io/json.h"
 #include "runtime/tokenizer/regex.h"
+#include "runtime/tokenizer/spec.h"
 
 namespace bittern::runtime {
 
+// What ByteLevel cuts by when its use_regex is on: GPT-2's pattern.
+extern const char *const kGpt2Pattern;
+
 class PreTokenizer {
  public:
-  // Reads the pre_tokenizer field. Throws Error for a type that is not supported, and when there is no ByteLevel step.
-  explicit PreTokenizer(const Json &field);
+  PreTokenizer() = default;
+  // Throws Error for a pattern that is not a regular expression.
+  explicit PreTokenizer(const std::vector<PreTokenizerStep> &steps);
 
-  // The pieces of `text` (valid UTF-8), in order. They are views of `text` or of strings added to `storage`.
-  std::vector<std::string_view> split(std::string_view text, std::deque<std::string> &storage) const;
+  // The pieces of `text` (valid UTF-8), in order. They are views of `text` or of strings added to `storage`. With a
+  // ByteLevel step they are bytes as they stand in the text, no longer whole characters if a later step cut them.
+  // `first`: the text begins where the whole text does.
+  std::vector<std::string_view> split(std::string_view text, bool first, std::deque<std::string> &storage) const;
 
  private:
-  // First a space is put in front of a piece that has none, if asked for; then the pattern, if any, cuts it.
   struct Step {
-    bool prefix_space = false;
+    PreTokenizerStep what;
     std::optional<Regex> pattern;
-    bool drop_matches = false;  // pieces are what lies between matches
-    bool invert = false;        // matches are what lies between what the pattern finds
   };
-  void read(const Json &field);
-  static Step read_split(const Json &field);
+  using Pieces = std::vector<std::string_view>;
+  static void cut(const Step &step, std::string_view piece, Pieces &out);
 
   std::vector<Step> steps_;
-  bool byte_level_ = false;
 };
 
 }  // namespace bittern::runtime

@@ -3,26 +3,14 @@
 #include <fmt/format.h>
 
 #include "runtime/error.h"
-#include "runtime/io/json.h"
 #include "runtime/io/mapped_file.h"
 #include "runtime/io/utf8.h"
-#include "runtime/tokenizer/byte_level_bpe.h"
+#include "runtime/tokenizer/tokenizer_json.h"
 
 namespace bittern::runtime {
 namespace {
 
 constexpr uint64_t kMaxFile = 256 << 20;
-constexpr JsonLimits kLimits{.depth = 32, .values = 1 << 23};
-
-// A kind of tokenizer.json, by model.type.
-struct Kind {
-  const char *type;
-  std::unique_ptr<Tokenizer> (*make)(const Json &root);
-};
-constexpr Kind kKinds[] = {
-    {"BPE", [](const Json &root) -> std::unique_ptr<Tokenizer> { return std::make_unique<ByteLevelBpe>(root); }},
-};
-
 // Moves the decided part of `bytes` to `text`: whole characters, and U+FFFD for what cannot become one.
 void take_decided(std::string &bytes, std::string &text) {
   size_t done = 0;
@@ -36,6 +24,18 @@ void take_decided(std::string &bytes, std::string &text) {
   bytes.erase(0, done);
 }
 
+// `bytes` without up to `strip` spaces at the beginning; the first other byte ends the stripping.
+std::string_view without_first_spaces(std::string_view bytes, int32_t &strip) {
+  for (; strip > 0 && !bytes.empty(); --strip) {
+    if (bytes[0] != ' ') {
+      strip = 0;
+      break;
+    }
+    bytes.remove_prefix(1);
+  }
+  return bytes;
+}
+
 }  // namespace
 
 std::unique_ptr<Tokenizer> Tokenizer::load(const std::string &path) {
@@ -44,21 +44,14 @@ std::unique_ptr<Tokenizer> Tokenizer::load(const std::string &path) {
 }
 
 std::unique_ptr<Tokenizer> Tokenizer::parse(std::string_view json, const std::string &name) {
-  const JsonDocument document(json, name, kLimits);
-  const Json root = document.root();
-  root.expect(Json::Type::Object);
-  const Json type = root.get("model").get("type");
-  const std::string type_name = type.string();
-  for (const Kind &kind : kKinds) {
-    if (type_name == kind.type) return kind.make(root);
-  }
-  type.fail(fmt::format("'{}' is not supported (supported: byte-level BPE)", type_name));
+  return make_tokenizer(parse_tokenizer_json(json, name));
 }
 
-std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) const {
+std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special, bool continuation) const {
   std::string bytes;
+  int32_t strip = continuation ? 0 : strip_spaces();
   for (const int32_t id : ids) {
-    if (!(skip_special && is_special(id))) bytes += token_bytes(id);
+    if (!(skip_special && is_special(id))) bytes += without_first_spaces(token_bytes(id), strip);
   }
   return utf8_sanitize(bytes);
 }
@@ -66,7 +59,7 @@ std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) c
 std::string StreamDecoder::push(int32_t id) {
   std::string text;
   if (skip_special_ && tokenizer_->is_special(id)) return text;
-  held_ += tokenizer_->token_bytes(id);
+  held_ += without_first_spaces(tokenizer_->token_bytes(id), strip_spaces_);
   take_decided(held_, text);
   return text;
 }

@@ -490,5 +490,5 @@ TEST_CASE("paths that are no model") {
   folder.write("config.json", std::string(2 << 20, ' '));
   CHECK(contains(message([&] { open_model(folder.root()); }),
                  "config.json: 2097152 bytes, more than the 1048576 allowed"));
-  CHECK(contains(message([] { synthetic_model("7b"); }), "no preset '7b' (presets: 2b-4t, demo)"));
+  CHECK(contains(message([] { synthetic_model("7b"); }), "no preset '7b' (presets: 2b-4t, demo, 3b, "));
 }

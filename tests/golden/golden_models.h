@@ -17,8 +17,13 @@
 namespace bittern::runtime {
 
 inline const std::vector<std::string> &golden_names() {
-  static const std::vector<std::string> names = {"bitnet_a_bf16", "bitnet_a_packed", "bitnet_b8_bf16",
-                                                 "bitnet_b_packed"};
+  static const std::vector<std::string> names = {"bitnet_a_bf16",        "bitnet_a_packed",    "bitnet_b8_bf16",
+                                                 "bitnet_b_packed",      "bitnet1b_large",     "llama_falcon3_packed",
+                                                 "llama_falcone_packed", "llama_hf1bit_packed"};
+  return names;
+}
+inline const std::vector<std::string> &golden_embedding_names() {
+  static const std::vector<std::string> names = {"embed_qwen3", "embed_gemma3_full", "embed_gemma3_sliding"};
   return names;
 }
 
@@ -31,9 +36,11 @@ struct Golden {
   std::vector<int32_t> prompt(const std::string &name) const {
     return json.at("prompts").at(name).get<std::vector<int32_t>>();
   }
-  std::vector<float> logits(const std::string &name) const {
-    return read_npy(folder + "/" + name + ".logits.npy").data;
+  // What the reference computed from a prompt: "logits", or of embedding models "hidden", "last" and "mean".
+  std::vector<float> result(const std::string &prompt, const std::string &what) const {
+    return read_npy(folder + "/" + prompt + "." + what + ".npy").data;
   }
+  std::vector<float> logits(const std::string &prompt) const { return result(prompt, "logits"); }
 };
 
 // Logits after every token, either in one call or in one call per token.

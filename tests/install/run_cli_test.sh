@@ -65,6 +65,35 @@ golden=$data/goldens/bitnet_b8_bf16
 "$run" logits -m "$golden" --tokens 1,2,3 --out "$scratch/l.npy" 2>/dev/null || complain "logits failed"
 [ "$(stat -c %s "$scratch/l.npy")" -gt 1000 ] || complain "logits wrote next to nothing"
 says BitNetForCausalLM info -m "$golden"
+
+# Embeddings: a folder that says how it pools, with a tokenizer of single bytes that ends a text with id 500.
+vectors=$scratch/embedding
+mkdir -p "$vectors/1_Pooling"
+cp "$data/goldens/embed_qwen3/"{config.json,model.safetensors} "$vectors"
+cp "$data/tokenizer/bytes_with_end.json" "$vectors/tokenizer.json"
+echo '[{"type":"sentence_transformers.models.Transformer","path":""},
+       {"type":"sentence_transformers.models.Pooling","path":"1_Pooling"}]' >"$vectors/modules.json"
+echo '{"pooling_mode_mean_tokens":true,"pooling_mode_lasttoken":false}' >"$vectors/1_Pooling/config.json"
+says 'embeddings from the mean' info -m "$vectors"
+says 'k/v .*w2a8_matmul *N=128 K=128' explain -m "$vectors"
+printf 'ab\n\nab\r\nb' >"$scratch/lines"
+"$run" embed -m "$vectors" -f "$scratch/lines" >"$scratch/printed" 2>"$scratch/err" || complain "embed: $(cat "$scratch/err")"
+[ -s "$scratch/err" ] && complain "embed says: $(cat "$scratch/err")"
+[ "$(wc -l <"$scratch/printed")" = 4 ] || complain "embed printed $(wc -l <"$scratch/printed") vectors for 4 lines"
+for ids in 1:97,98,500 2:500 3:97,98,500 4:98,500; do
+  "$run" embed -m "$vectors" --tokens "${ids#*:}" 2>/dev/null | cmp -s - <(sed -n "${ids%%:*}p" "$scratch/printed") ||
+    complain "embed: line ${ids%%:*} is not the vector of ids ${ids#*:}"
+done
+"$run" embed -m "$vectors" --tokens 98,500 --pooling last 2>/dev/null | cmp -s - <(sed -n 4p "$scratch/printed") &&
+  complain "embed: --pooling changes nothing"
+"$run" embed -m "$vectors" -f "$scratch/lines" --json | python3 -c '
+import json, math, sys
+rows = [json.loads(line) for line in sys.stdin]
+assert [row["index"] for row in rows] == [0, 1, 2, 3] and [row["tokens"] for row in rows] == [3, 1, 3, 2], rows
+assert all(len(row["embedding"]) == 128 and abs(math.hypot(*row["embedding"]) - 1) < 1e-5 for row in rows)' ||
+  complain "embed --json is not as described"
+"$run" embed -m "$vectors" --tokens 98,500 --out "$scratch/v.npy" 2>/dev/null || complain "embed --out failed"
+[ "$(stat -c %s "$scratch/v.npy")" = 640 ] || complain "embed --out wrote $(stat -c %s "$scratch/v.npy") bytes"
 says w2a8_matmul explain -m "$golden"
 says 'scalar *scalar' explain -m "$golden" --kernels scalar
 says 'bitnet-run [0-9]' --version
@@ -83,6 +112,8 @@ refuses() {
     complain "bitnet-run $*: more than one line: $(cat "$scratch/err")"
   fi
 }
+printf 'a\nb\nab\n' >"$scratch/lines2"
+: >"$scratch/empty"
 long=$(python3 -c 'print("begat " * 600)')
 refuses 2 threads -m "$demo" -p x -t 0
 refuses 2 threads -m "$demo" -p x -t -1
@@ -102,11 +133,19 @@ refuses 1 "temperature" -m "$demo" -p x --temperature -1
 refuses 1 "top.p" -m "$demo" -p x --top-p 1.5
 refuses 1 "/nowhere" -m /nowhere -p x
 refuses 1 "tokenizer.json" -m "$golden" -p x
+refuses 1 "no output head.*bitnet-run embed" logits -m "$vectors" --tokens 1 --out "$scratch/x.npy"
+refuses 1 "no output head.*bitnet-run embed" -m "$vectors" -p x
+refuses 1 "no output head" perplexity -m "$vectors" -f "$scratch/text"
+refuses 1 "no embedding model" embed -m "$golden" --tokens 1
+refuses 1 "outside the vocabulary" embed -m "$vectors" --tokens 1,512
+refuses 1 "line 3 has 3 tokens, the context holds 2" embed -m "$vectors" -f "$scratch/lines2" -c 2
+refuses 1 "there are no lines" embed -m "$vectors" -f "$scratch/empty"
+refuses 2 "tokens" embed -m "$vectors"
+refuses 2 "pooling" embed -m "$vectors" --tokens 1 --pooling first
 refuses 1 "outside the vocabulary" logits -m "$golden" --tokens 1,99999 --out "$scratch/x.npy"
 refuses 1 "/nowhere" logits -m "$golden" --tokens 1 --out /nowhere/x.npy
 refuses 1 "/nowhere" perplexity -m "$demo" -f /nowhere/text
 refuses 1 "window" perplexity -m "$demo" -f "$scratch/text" --window 4096
-: >"$scratch/empty"
 refuses 1 "fewer than two tokens" perplexity -m "$demo" -f "$scratch/empty"
 BITTERN_CACHE_LIMIT=lots refuses 1 "BITTERN_CACHE_LIMIT" -m "$demo" -p x
 

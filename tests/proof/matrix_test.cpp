@@ -2,6 +2,7 @@
 // target that this machine runs, compiled with all sizes left open and proved over odd sizes and every input set. A
 // legal schedule must be right, not only the few that win. Spaces of tens of thousands of points are sampled evenly;
 // BITTERN_PROOF in the environment says how many of each: a number, or "full" for 60.
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <map>
@@ -35,13 +36,15 @@ size_t sample_size() {
 // Sizes that every kernel text accepts; which of them are legal for a schedule is asked at these, the proof itself
 // draws many others.
 compiler::Sizes sizes_of(const compiler::KernelSpec &spec) {
-  static const std::map<std::string, int64_t> kValues = {{"N", 70}, {"K", 192}, {"G", 2}, {"H", 6},
-                                                         {"D", 24}, {"B", 2},   {"T", 3}, {"F", 70},
-                                                         {"R", 12}, {"V", 50},  {"NP", 7}};
+  static const std::map<std::string, int64_t> kValues = {{"N", 70}, {"K", 192}, {"G", 2},  {"H", 6},
+                                                         {"D", 24}, {"B", 2},   {"T", 3},  {"F", 70},
+                                                         {"R", 12}, {"V", 50},  {"NP", 7}, {"W", 40}};
   compiler::Sizes sizes;
   for (const std::string &name : spec.sizes) {
     if (name == "M") continue;
-    sizes[name] = name == "G" && spec.name == "w2a8_group_matmul" ? 64 : kValues.at(name);
+    // A group of weights or activations, not of heads.
+    const bool columns = name == "G" && std::find(spec.sizes.begin(), spec.sizes.end(), "K") != spec.sizes.end();
+    sizes[name] = columns ? 64 : kValues.at(name);
   }
   return sizes;
 }

@@ -2,6 +2,7 @@
 // table of kernel roles to the kernel texts: hashes, sizes, tensors and scalars.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "compiler/library.h"
@@ -40,7 +41,9 @@ TEST_CASE("every scalar kernel equals the interpreter") {
     // Sizes that are timed are always among the proof's: small ones, with tails everywhere.
     compiler::Sizes at;
     for (const std::string &size : spec.sizes) at[size] = size == "M" ? 3 : 40;
-    if (at.count("G")) at = {{"M", 3}, {"H", 6}, {"G", 3}, {"D", 24}, {"B", 2}, {"T", 3}, {"NP", 5}};
+    if (at.count("B")) at = {{"M", 3}, {"H", 6}, {"G", 3}, {"D", 24}, {"B", 2}, {"T", 3}, {"NP", 5}};
+    if (std::find(spec.sizes.begin(), spec.sizes.end(), "W") != spec.sizes.end()) at["W"] = 21;
+    if (at.count("K") && at.count("G")) at["K"] = 192, at["G"] = 64;
     tuning::FixtureCache fixtures(int64_t{64} << 20, 1, "");
     const tuning::ProofResult result =
         tuning::prove(kernel, "scalar", spec, tuning::proof_steps(spec, kernel, at), fixtures);

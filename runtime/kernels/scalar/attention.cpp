@@ -19,9 +19,9 @@ struct Half {
   static uint16_t store(float v) { return f32_to_f16(v); }
 };
 
-// Tensors Q, Kc, Vc, pages, seq, pos, O; sizes M, H, G, D, B, T, NP; tiles of one query head. Scratch: the weights of
-// every position, then 16 partial sums for each element of the output.
-template <typename Format>
+// Tensors Q, Kc, Vc, pages, seq, pos, O; sizes M, H, G, D, B, T, NP and, with a window, W; tiles of one query head.
+// Scratch: the weights of every position, then 16 partial sums for each element of the output.
+template <typename Format, bool kWindow = false>
 void attend(const bt_args *args) {
   using Stored = typename Format::Stored;
   const bt_tensor *t = args->tensors;
@@ -32,22 +32,26 @@ void attend(const bt_args *args) {
   float *partial = e + width * kPage;
   for (int64_t h = heads.begin; h < heads.end; ++h)
     for (int64_t m = 0; m < m_count; ++m) {
-      const int64_t positions = at<int32_t>(t[5])[m] + 1;
+      // Positions first .. first + count - 1 are seen; e and the sums count from the first.
+      const int64_t end = at<int32_t>(t[5])[m] + 1;
+      const int64_t count = kWindow && args->sizes[7] < end ? args->sizes[7] : end, first = end - count;
       const int32_t *pages = at<int32_t>(t[3], at<int32_t>(t[4])[m]);
       const float *q = at<float>(t[0], m, h);
       float top = -INFINITY;
-      for (int64_t p = 0; p < positions; ++p) {
+      for (int64_t i = 0; i < count; ++i) {
+        const int64_t p = first + i;
         const Stored *key = at<Stored>(t[1], pages[p / kPage], h / group, p % kPage);
-        e[p] = sum16(d_count, [&](int64_t d) { return q[d] * Format::load(key[d]); });
-        top = max_of(top, e[p]);
+        e[i] = sum16(d_count, [&](int64_t d) { return q[d] * Format::load(key[d]); });
+        top = max_of(top, e[i]);
       }
-      for (int64_t p = 0; p < positions; ++p) e[p] = exp((e[p] - top) * scale);
-      const float den = sum16(positions, [&](int64_t p) { return e[p]; });
+      for (int64_t i = 0; i < count; ++i) e[i] = exp((e[i] - top) * scale);
+      const float den = sum16(count, [&](int64_t i) { return e[i]; });
       std::memset(partial, 0, static_cast<size_t>(16 * d_count) * sizeof(float));
-      for (int64_t p = 0; p < positions; ++p) {
+      for (int64_t i = 0; i < count; ++i) {
+        const int64_t p = first + i;
         const Stored *value = at<Stored>(t[2], pages[p / kPage], h / group, p % kPage);
-        float *sums = partial + p % 16 * d_count;
-        for (int64_t d = 0; d < d_count; ++d) sums[d] += e[p] * Format::load(value[d]);
+        float *sums = partial + i % 16 * d_count;
+        for (int64_t d = 0; d < d_count; ++d) sums[d] += e[i] * Format::load(value[d]);
       }
       for (int step = 8; step > 0; step /= 2)
         for (int64_t i = 0; i < step * d_count; ++i) partial[i] += partial[i + step * d_count];
@@ -94,6 +98,8 @@ void copy_values(const bt_args *args) {
 
 void attention(const bt_args *args) { attend<Same>(args); }
 void attention_f16(const bt_args *args) { attend<Half>(args); }
+void attention_window(const bt_args *args) { attend<Same, true>(args); }
+void attention_window_f16(const bt_args *args) { attend<Half, true>(args); }
 void rope(const bt_args *args) { rotate<Same>(args); }
 void rope_f16(const bt_args *args) { rotate<Half>(args); }
 void kv_store(const bt_args *args) { copy_values<Same>(args); }

@@ -88,6 +88,41 @@ void w2a8_matmul(const bt_args *args) {
   }
 }
 
+// As w2a8_matmul, with a scale for each G columns of a row; sizes M, N, K, G.
+void w2a8_group_matmul(const bt_args *args) {
+  const bt_tensor *t = args->tensors;
+  const int64_t m_count = args->sizes[0], k_count = args->sizes[2], group = args->sizes[3];
+  const Range n = tile_range(args, args->sizes[1], kRowTile);
+  const uint8_t *packed = at<uint8_t>(t[0]);
+  const float *inv = at<float>(t[3]);
+  auto *trits = static_cast<int8_t *>(args->scratch);
+  for (int64_t row = n.begin; row < n.end; ++row) {
+    unpack_row(packed + row * row_bytes(k_count), k_count, trits);
+    const float *ws = at<float>(t[1], row);
+    for (int64_t m = 0; m < m_count; ++m) {
+      const int8_t *a = at<int8_t>(t[2], m);
+      at<float>(t[5], m)[row] = sum16(k_count / group, [&](int64_t g) {
+        return (static_cast<float>(dot(trits + g * group, a + g * group, group)) * ws[g]) * inv[m];
+      });
+    }
+  }
+}
+
+// Tensors A, asum; sizes M, K, G.
+void group_sums(const bt_args *args) {
+  const bt_tensor *t = args->tensors;
+  const int64_t group = args->sizes[2];
+  const Range m = tile_range(args, args->sizes[0], 1);
+  for (int64_t i = m.begin; i < m.end; ++i) {
+    const int8_t *a = at<int8_t>(t[0], i);
+    int32_t *sums = at<int32_t>(t[1], i);
+    for (int64_t g = 0; g < args->sizes[1] / group; ++g) {
+      sums[g] = 0;
+      for (int64_t j = 0; j < group; ++j) sums[g] += a[g * group + j];
+    }
+  }
+}
+
 // Tensors W, ws, A, inv, Y; sizes M, N, K.
 void head_int8(const bt_args *args) {
   const bt_tensor *t = args->tensors;

@@ -60,6 +60,21 @@ void rmsnorm(const bt_args *args) {
   }
 }
 
+// Tensors X, w, Y; sizes M, H, D; scalar eps.
+void rmsnorm_heads(const bt_args *args) {
+  const bt_tensor *t = args->tensors;
+  const int64_t d_count = args->sizes[2];
+  const Range m = tile_range(args, args->sizes[0], 1);
+  const float *w = at<float>(t[1]);
+  for (int64_t i = m.begin; i < m.end; ++i)
+    for (int64_t h = 0; h < args->sizes[1]; ++h) {
+      const float *x = at<float>(t[0], i, h);
+      const float r = inverse_rms(x, d_count, args->scalars[0]);
+      float *y = at<float>(t[2], i, h);
+      for (int64_t d = 0; d < d_count; ++d) y[d] = w[d] * (x[d] * r);
+    }
+}
+
 // Tensors X, Q, inv, qsum; sizes M, K.
 void absmax_quant(const bt_args *args) {
   const bt_tensor *t = args->tensors;

@@ -40,6 +40,11 @@ constexpr Row kRows[] = {
     {Role::EmbedBf16, embed_bf16, 0, 1, 0, 0, 0, 0, 0},
     {Role::EmbedF32, embed_f32, 0, 1, 0, 0, 0, 0, 0},
     {Role::ResidualAdd, residual_add, 0, 1, 0, 0, 0, 0, 0},
+    {Role::W2A8Group, w2a8_group_matmul, 1, kRowTile, 0, 2, 1, 0, 0},
+    {Role::GroupSums, group_sums, 0, 1, 0, 0, 0, 0, 0},
+    {Role::RmsNormHeads, rmsnorm_heads, 0, 1, 0, 0, 0, 0, 0},
+    {Role::AttentionWindow, attention_window, 1, 1, 0, 5, 32 * 4, 3, 16 * 4},
+    {Role::AttentionWindowF16, attention_window_f16, 1, 1, 0, 5, 32 * 4, 3, 16 * 4},
 };
 
 bt_kernel describe(const Row &row) {
@@ -64,7 +69,7 @@ bt_kernel describe(const Row &row) {
   k.scratch_base = row.scratch_base;
   k.scratch_per[row.scratch_size] += row.scratch_bytes;
   k.scratch_per[row.scratch_size2] += row.scratch_bytes2;
-  k.layout = row.role == Role::W2A8 ? &kRowsLayout : nullptr;
+  k.layout = row.role == Role::W2A8 || row.role == Role::W2A8Group ? &kRowsLayout : nullptr;
   k.fn = row.fn;
   return k;
 }

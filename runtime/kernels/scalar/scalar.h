@@ -101,6 +101,11 @@ void head_int8(const bt_args *);
 void embed_bf16(const bt_args *);
 void embed_f32(const bt_args *);
 void residual_add(const bt_args *);
+void w2a8_group_matmul(const bt_args *);
+void group_sums(const bt_args *);
+void rmsnorm_heads(const bt_args *);
+void attention_window(const bt_args *);
+void attention_window_f16(const bt_args *);
 
 inline constexpr int64_t kRowTile = 16;  // rows of a matrix per tile
 

@@ -25,6 +25,12 @@ std::vector<Sizes> attention() {
           {{"M", 3}, {"H", 4}, {"G", 2}, {"D", 20}, {"B", 2}, {"T", 3}, {"NP", 5}},
           {{"M", 5}, {"H", 2}, {"G", 2}, {"D", 64}, {"B", 3}, {"T", 2}, {"NP", 4}}};
 }
+// attention() with a window that no query, some queries and every query fills.
+std::vector<Sizes> windows() {
+  std::vector<Sizes> sizes = attention();
+  sizes[0]["W"] = 40, sizes[1]["W"] = 17, sizes[2]["W"] = 1;
+  return sizes;
+}
 
 const std::vector<Row> &table() {
   static const std::vector<Row> rows = {
@@ -46,6 +52,10 @@ const std::vector<Row> &table() {
       {"head_int8", heads(), {"M"}},
       {"attention", attention(), {"M", "B", "T", "NP"}},
       {"attention_f16", attention(), {"M", "B", "T", "NP"}},
+      {"attention_window", windows(), {"M", "B", "T", "NP"}},
+      {"attention_window_f16", windows(), {"M", "B", "T", "NP"}},
+      {"rmsnorm_heads", {{{"M", 2}, {"H", 3}, {"D", 21}}, {{"M", 1}, {"H", 2}, {"D", 64}}}, {"M"}},
+      {"group_sums", {{{"M", 3}, {"K", 256}, {"G", 64}}}, {"M"}},
   };
   return rows;
 }

@@ -41,6 +41,13 @@ void check(const KernelSpec &spec, const std::vector<Sizes> &all_sizes, const st
 }
 
 std::vector<Sizes> shapes_of(const std::string &kernel) {
+  if (kernel.starts_with("attention_window"))
+    return {{{"M", 3}, {"H", 4}, {"G", 2}, {"D", 20}, {"B", 2}, {"T", 2}, {"NP", 5}, {"W", 21}},
+            {{"M", 5}, {"H", 6}, {"G", 3}, {"D", 100}, {"B", 3}, {"T", 3}, {"NP", 9}, {"W", 1}},
+            {{"M", 4}, {"H", 2}, {"G", 1}, {"D", 64}, {"B", 1}, {"T", 7}, {"NP", 7}, {"W", 64}},
+            {{"M", 2}, {"H", 2}, {"G", 1}, {"D", 8}, {"B", 1}, {"T", 2}, {"NP", 3}, {"W", 1000}}};
+  if (kernel == "rmsnorm_heads") return {{{"M", 3}, {"H", 5}, {"D", 37}}, {{"M", 1}, {"H", 2}, {"D", 128}}};
+  if (kernel == "group_sums") return {{{"M", 3}, {"K", 256}, {"G", 64}}, {{"M", 1}, {"K", 384}, {"G", 128}}};
   if (kernel.starts_with("attention"))
     return {{{"M", 3}, {"H", 4}, {"G", 2}, {"D", 20}, {"B", 2}, {"T", 2}, {"NP", 5}},
             {{"M", 5}, {"H", 6}, {"G", 3}, {"D", 100}, {"B", 3}, {"T", 3}, {"NP", 9}},
@@ -89,7 +96,7 @@ TEST_CASE("every choice of a schedule gives the same bits") {
   for (const char *parameters : {"unroll=4,tile=16", "parallel=0,tile=1,unroll=2"})
     for (const char *name : {"ffn_silu", "residual_add", "rope", "embed_bf16"})
       check(compiler::builtin_kernel(name), shapes_of(name), parameters);
-  for (const char *name : {"attention", "attention_f16"})
+  for (const char *name : {"attention", "attention_f16", "attention_window"})
     check(compiler::builtin_kernel(name), shapes_of(name), "parallel=0,tile=1,rows=2");
 }
 

@@ -138,12 +138,18 @@ TEST_CASE("rmsnorm_quant equals plain loops") {
 TEST_CASE("attention equals plain loops within rounding of exp") {
   const int64_t M = 3, H = 4, G = 2, D = 5, B = 2, T = 3, NP = 6;
   const float scale = 0.37f;
-  for (const std::string name : {"attention", "attention_f16"}) {
-    Tensors t = run(name, {{"M", M}, {"H", H}, {"G", G}, {"D", D}, {"B", B}, {"T", T}, {"NP", NP}}, {{"scale", scale}});
+  const std::pair<std::string, int64_t> rows[] = {{"attention", 0},         {"attention_f16", 0},
+                                                  {"attention_window", 1},  {"attention_window", 11},
+                                                  {"attention_window", 96}, {"attention_window_f16", 40}};
+  for (const auto &[name, window] : rows) {
+    Sizes sizes = {{"M", M}, {"H", H}, {"G", G}, {"D", D}, {"B", B}, {"T", T}, {"NP", NP}};
+    if (window > 0) sizes["W"] = window;
+    Tensors t = run(name, sizes, {{"scale", scale}});
     for (int64_t m = 0; m < M; ++m)
       for (int64_t h = 0; h < H; ++h) {
-        const int64_t count = t["pos"].get_int(m) + 1;
-        const auto row = [&](const TensorData &cache, int64_t p, int64_t d) {
+        const int64_t end = t["pos"].get_int(m) + 1, count = window > 0 ? std::min(window, end) : end;
+        const auto row = [&, first = end - count](const TensorData &cache, int64_t i, int64_t d) {
+          const int64_t p = first + i;
           const int64_t page = t["pages"].get_int(t["seq"].get_int(m) * T + p / 32);
           return static_cast<double>(cache.get_float(((page * (H / G) + h / G) * 32 + p % 32) * D + d));
         };
@@ -209,8 +215,8 @@ TEST_CASE("every builtin kernel runs at small sizes") {
     CAPTURE(name);
     const KernelSpec &spec = builtin_kernel(name);
     Sizes sizes;
-    for (const std::string &s : spec.sizes) sizes[s] = s == "G" && name == "w2a8_group_matmul" ? 64 : 2;
-    if (sizes.count("G") && sizes.count("K")) sizes["K"] = 128;
+    for (const std::string &s : spec.sizes) sizes[s] = 2;
+    if (sizes.count("G") && sizes.count("K")) sizes["K"] = 128, sizes["G"] = 64;
     std::map<std::string, float> scalars;
     for (const std::string &s : spec.scalars) scalars[s] = 0.5f;
     Tensors t = random_inputs(spec, sizes);

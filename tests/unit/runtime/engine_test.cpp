@@ -66,6 +66,9 @@ class Reformatted : public ModelSource {
   const ModelConfig &config() const override { return config_; }
   TernaryMatrix linear(int64_t layer, Linear which) const override { return inner_->linear(layer, which); }
   std::vector<float> vector(int64_t layer, Vector which) const override { return inner_->vector(layer, which); }
+  std::vector<float> linear_norm(int64_t layer, Linear which) const override {
+    return inner_->linear_norm(layer, which);
+  }
   FloatMatrix embedding() const override { return view(embedding_); }
   FloatMatrix head() const override { return config_.tied_head ? embedding() : view(head_); }
   void release(int64_t layer, Linear which) const override { inner_->release(layer, which); }

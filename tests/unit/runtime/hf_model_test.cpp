@@ -246,7 +246,22 @@ TEST_CASE("identity changes with every file it depends on, and only then") {
 }
 
 TEST_CASE("presets: true shapes, the same numbers whoever asks for which rows") {
-  CHECK(preset_names() == std::vector<std::string>{"2b-4t", "demo"});
+  CHECK(preset_names() ==
+        std::vector<std::string>{"2b-4t", "demo", "3b", "llama3-8b", "falcon3-10b", "embedding-0.6b", "100b"});
+  // Ternary weights in all, as the models' names say.
+  const std::pair<const char *, int64_t> sizes[] = {{"2b-4t", 2'084'044'800},        {"3b", 3'221'504'000},
+                                                    {"llama3-8b", 6'979'321'856},    {"falcon3-10b", 9'500'098'560},
+                                                    {"embedding-0.6b", 440'401'920}, {"100b", 99'958'652'928}};
+  for (const auto &[name, wanted] : sizes) {
+    CAPTURE(name);
+    const ModelConfig &shape = synthetic_model(name)->config();
+    int64_t weights = 0;
+    for (size_t i = 0; i < kLinearCount; ++i) {
+      const auto [rows, cols] = linear_shape(shape, static_cast<Linear>(i));
+      weights += shape.layers * rows * cols;
+    }
+    CHECK(weights == wanted);
+  }
   const auto model = synthetic_model("2b-4t");
   const ModelConfig &c = model->config();
   CHECK(c.hidden == 2560);

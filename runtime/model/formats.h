@@ -1,0 +1,16 @@
+// The readers of model files, one a format. open_model.cpp tells the formats apart.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "runtime/model/model_source.h"
+
+namespace bittern::runtime {
+
+// A Hugging Face folder: config.json, model.safetensors or its shards. `folder` is an absolute path.
+std::unique_ptr<ModelSource> open_hf_folder(const std::string &folder, const OpenOptions &options);
+
+// A GGUF file (runtime/model/gguf_source.cpp). `path` is absolute.
+std::unique_ptr<ModelSource> open_gguf(const std::string &path, const OpenOptions &options);
+
+}  // namespace bittern::runtime

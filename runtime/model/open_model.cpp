@@ -1,0 +1,47 @@
+// Which reader a path belongs to: a folder is a Hugging Face folder, files are told apart by their first bytes. A new
+// format is a row of the table.
+#include <fmt/format.h>
+
+#include <array>
+#include <filesystem>
+#include <fstream>
+#include <string_view>
+
+#include "runtime/error.h"
+#include "runtime/model/formats.h"
+
+namespace bittern::runtime {
+namespace {
+
+struct FileFormat {
+  std::string_view magic;  // the file's first bytes
+  std::unique_ptr<ModelSource> (*open)(const std::string &path, const OpenOptions &options);
+};
+constexpr std::array<FileFormat, 1> kFileFormats{{{"GGUF", open_gguf}}};
+
+std::string first_bytes(const std::string &path, size_t count) {
+  std::ifstream file(path, std::ios::binary);
+  std::string bytes(count, '\0');
+  file.read(bytes.data(), static_cast<std::streamsize>(count));
+  bytes.resize(static_cast<size_t>(file.gcount()));
+  return bytes;
+}
+
+}  // namespace
+
+std::unique_ptr<ModelSource> open_model(const std::string &path, const OpenOptions &options) {
+  std::error_code status;
+  const std::filesystem::path absolute = std::filesystem::canonical(path, status);
+  if (status) throw Error(fmt::format("{}: cannot open: {}", path, status.message()));
+  if (std::filesystem::is_directory(absolute, status)) return open_hf_folder(absolute.string(), options);
+  const std::string head = first_bytes(absolute.string(), 16);
+  for (const FileFormat &format : kFileFormats) {
+    if (std::string_view(head).starts_with(format.magic)) return format.open(absolute.string(), options);
+  }
+  throw Error(
+      fmt::format("{}: not a folder and not a GGUF file; a model is one of these, the folder a Hugging Face one with "
+                  "config.json and model.safetensors",
+                  path));
+}
+
+}  // namespace bittern::runtime
