@@ -69,9 +69,9 @@ constexpr TernaryType kTypes[] = {
     {G::I2_S, "I2_S", "128", 1, 1, Matrix, false, i2s_bytes, i2s_scale, unpack_i2s_128, nullptr},
     {G::I2_S, "I2_S", "64", 1, 1, Matrix, false, i2s_bytes, i2s_scale, unpack_i2s_64, nullptr},
     {G::I2_S, "I2_S", "rows4", 1, 4, Matrix, false, i2s_bytes, i2s_scale, unpack_i2s_rows4, nullptr},
-    {G::TL1, "TL1", "", 2, 1, Matrix, false, tl1_bytes, tl1_scale, unpack_tl1, tl1_tile},
-    {G::TL2, "TL2", "", 2, 1, Matrix, false, tl2_bytes, tl2_scale, unpack_tl2, tl2_tile},
-    {G::TL2_2026, "TL2", "", 2, 1, Matrix, false, tl2_bytes, tl2_scale, unpack_tl2, tl2_tile},
+    {G::TL1, "TL1", "", 4, 32, Matrix, false, tl1_bytes, tl1_scale, unpack_tl1, tl1_tile},
+    {G::TL2, "TL2", "", 2, 32, Matrix, false, tl2_bytes, tl2_scale, unpack_tl2, tl2_tile},
+    {G::TL2_2026, "TL2", "", 2, 32, Matrix, false, tl2_bytes, tl2_scale, unpack_tl2, tl2_tile},
     {G::TQ1_0, "TQ1_0", "", 256, 1, Block, true, block_bytes<256, 54>, block_scale<256, 54, 52>, unpack_tq1_0, nullptr},
     {G::TQ2_0, "TQ2_0", "", 256, 1, Block, true, block_bytes<256, 66>, block_scale<256, 66, 64>, unpack_tq2_0, nullptr},
     {G::Q2_0, "Q2_0", "", 64, 1, Block, true, block_bytes<64, 18>, block_scale<64, 18, 0>, unpack_q2_0_64, nullptr},
@@ -87,12 +87,12 @@ bool is_candidate(const TernaryType &type, uint32_t number, const TernaryOptions
   return type.number == number && (type.i2s_layout.empty() || type.i2s_layout == options.i2s_layout);
 }
 
-// Whether the trits of I2_S fill whole blocks.
+// Whether a matrix of that shape is whole blocks.
 bool fits_shape(const TernaryType &type, int64_t rows, int64_t cols) {
   if (cols % type.block != 0 || rows % type.row_step != 0) return false;
   if (type.unpack == unpack_i2s_128) return rows * cols % 128 == 0;
   if (type.unpack == unpack_i2s_64) return rows * cols % 64 == 0;
-  return type.number != G::TL2 || cols >= 256;
+  return type.unpack != unpack_tl2 || cols >= 256;
 }
 
 }  // namespace
