@@ -14,22 +14,22 @@ namespace bittern::runtime {
 // The comment behind each field is its metadata key. Fields that are empty (no value, empty string, empty array, -1)
 // are not in the file and are not to be written.
 struct GgufTokenizer {
-  std::string model;                     // tokenizer.ggml.model: "gpt2", "llama" or "t5"
-  std::string pre;                       // tokenizer.ggml.pre: which pattern cuts the text of "gpt2"
-  std::vector<std::string> tokens;       // tokenizer.ggml.tokens, array of strings
-  std::vector<float> scores;             // tokenizer.ggml.scores, array of float32; one a token
-  std::vector<int32_t> types;            // tokenizer.ggml.token_type, array of int32; one a token, TokenType's numbers
-  std::vector<std::string> merges;       // tokenizer.ggml.merges, array of strings "left right"
+  std::string model = {};                // tokenizer.ggml.model: "gpt2", "llama" or "t5"
+  std::string pre = {};                  // tokenizer.ggml.pre: which pattern cuts the text of "gpt2"
+  std::vector<std::string> tokens = {};  // tokenizer.ggml.tokens, array of strings
+  std::vector<float> scores = {};        // tokenizer.ggml.scores, array of float32; one a token
+  std::vector<int32_t> types = {};       // tokenizer.ggml.token_type, array of int32; one a token, TokenType's numbers
+  std::vector<std::string> merges = {};  // tokenizer.ggml.merges, array of strings "left right"
   int32_t bos = -1;                      // tokenizer.ggml.bos_token_id, uint32, as are the next three
   int32_t eos = -1;                      // tokenizer.ggml.eos_token_id
   int32_t unk = -1;                      // tokenizer.ggml.unknown_token_id
   int32_t pad = -1;                      // tokenizer.ggml.padding_token_id
-  std::optional<bool> add_bos;           // tokenizer.ggml.add_bos_token
-  std::optional<bool> add_eos;           // tokenizer.ggml.add_eos_token
-  std::optional<bool> add_space_prefix;  // tokenizer.ggml.add_space_prefix
-  std::optional<bool> remove_extra_whitespaces;  // tokenizer.ggml.remove_extra_whitespaces
-  std::vector<uint8_t> charsmap;                 // tokenizer.ggml.precompiled_charsmap, array of uint8
-  std::string huggingface_json;                  // tokenizer.huggingface.json: the whole tokenizer.json
+  std::optional<bool> add_bos = {};      // tokenizer.ggml.add_bos_token
+  std::optional<bool> add_eos = {};      // tokenizer.ggml.add_eos_token
+  std::optional<bool> add_space_prefix = {};          // tokenizer.ggml.add_space_prefix
+  std::optional<bool> remove_extra_whitespaces = {};  // tokenizer.ggml.remove_extra_whitespaces
+  std::vector<uint8_t> charsmap = {};                 // tokenizer.ggml.precompiled_charsmap, array of uint8
+  std::string huggingface_json = {};                  // tokenizer.huggingface.json: the whole tokenizer.json
 };
 
 class GgufFile;

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "runtime/error.h"
+#include "runtime/io/json.h"
 #include "runtime/io/mapped_file.h"
 #include "runtime/model/gguf_file.h"
 #include "runtime/tokenizer/gguf_tokenizer.h"
@@ -22,13 +23,28 @@ TokenizerSpec read_json(const std::string &path, const TokenizerNote &) {
   return parse_tokenizer_json(file.text(), path);
 }
 
+// A tokenizer.model does not say what is put around a text; the file that Hugging Face keeps beside it may.
+void read_ends(const std::string &path, TokenizerSpec &spec) {
+  std::error_code status;
+  if (!std::filesystem::exists(path, status)) return;
+  const MappedFile file(path, kMaxFile);
+  const JsonDocument document(file.text(), path);
+  const Json root = document.root();
+  root.expect(Json::Type::Object);
+  const auto bos = root.find_value("add_bos_token"), eos = root.find_value("add_eos_token");
+  if (bos && !bos->boolean()) spec.prefix.clear();
+  if (eos && eos->boolean() && spec.eos >= 0) spec.suffix = {spec.eos};
+}
+
 // tokenizer.model is SentencePiece's name, which Meta used again for Llama-3's list of base64 tokens.
 TokenizerSpec read_model(const std::string &path, const TokenizerNote &) {
   const MappedFile file(path, kMaxFile);
   if (file.text().starts_with("IQ== 0\n")) {
     throw Error(path + ": a tiktoken vocabulary, which does not say how text is cut; a tokenizer.json does");
   }
-  return parse_sentencepiece_model(file.text(), path);
+  TokenizerSpec spec = parse_sentencepiece_model(file.text(), path);
+  read_ends(std::filesystem::path(path).replace_filename("tokenizer_config.json"), spec);
+  return spec;
 }
 
 TokenizerSpec read_gguf(const std::string &path, const TokenizerNote &note) {

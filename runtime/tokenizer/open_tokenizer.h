@@ -1,5 +1,6 @@
-// The tokenizer of a model, from whatever the model is: a folder's tokenizer.json, else its tokenizer.model; or a file
-// that carries it. A new file format is a row of the table in open_tokenizer.cpp.
+// The tokenizer of a model, from whatever the model is: a folder's tokenizer.json, else its tokenizer.model (with
+// add_bos_token and add_eos_token of tokenizer_config.json); or a file that carries it. A new file format is a row of
+// the table in open_tokenizer.cpp.
 #pragma once
 #include <functional>
 #include <memory>

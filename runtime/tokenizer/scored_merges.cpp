@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <map>
 #include <unordered_map>
 
 #include "runtime/error.h"
 #include "runtime/io/utf8.h"
+#include "runtime/tokenizer/piece_model.h"
 
 namespace bittern::runtime {
 namespace {
@@ -49,6 +51,36 @@ class Pairs {
   std::unordered_map<std::string_view, int32_t> ids_;
 };
 
+// Whether `text` is the first character of `run` again and again.
+bool is_run_of(std::string_view run, std::string_view text) {
+  const std::string_view character = run.substr(0, utf8_step(run).length);
+  while (text.starts_with(character)) text.remove_prefix(character.size());
+  return text.empty();
+}
+
+// Llama-2's runs of spaces have one score for all lengths. Scores then take the leftmost pair, ranks the lowest; what
+// comes of it is compared for runs of every length up to some that repeat the longest token.
+bool same_on_runs(const TokenizerSpec &spec, const std::vector<Merge> &merges, std::string_view run) {
+  constexpr size_t kLongest = 256;
+  TokenizerSpec ranked = spec;
+  ranked.model = TokenizerSpec::Model::CharacterBpe;
+  ranked.merges = merges;
+  TokenIds ids;
+  for (size_t i = 0; i < ranked.tokens.size(); ++i) {
+    if (ranked.tokens[i].type != TokenType::Control) ids.emplace(ranked.tokens[i].text, static_cast<int32_t>(i));
+  }
+  const auto by_rank = make_character_bpe(ranked, ids), by_score = make_scored_bpe(spec, ids);
+  std::string text;
+  for (size_t length = 1; length <= kLongest; ++length) {
+    text += run.substr(0, utf8_step(run).length);
+    std::vector<int32_t> one, other;
+    by_rank->encode(text, one);
+    by_score->encode(text, other);
+    if (one != other) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 std::vector<Merge> merges_of_scores(const TokenizerSpec &spec) {
@@ -58,6 +90,7 @@ std::vector<Merge> merges_of_scores(const TokenizerSpec &spec) {
   const Pairs pairs(spec);
   std::vector<Merge> out;
   std::map<double, int32_t> made;  // the token of a score
+  std::vector<std::array<std::string_view, 2>> equal;
   for (size_t i = 0; i < spec.tokens.size(); ++i) {
     const SpecToken &token = spec.tokens[i];
     const int32_t id = static_cast<int32_t>(i);
@@ -67,14 +100,19 @@ std::vector<Merge> merges_of_scores(const TokenizerSpec &spec) {
       if (left < 0 || right < 0) refuse(fmt::format("'{}' is made of a character that is no token", token.text));
       if (token.type == TokenType::Unused) refuse(fmt::format("'{}' is unused and others make it", token.text));
       if (const auto [at, is_new] = made.emplace(token.score, id); at->second != id) {
-        refuse(fmt::format("'{}' and '{}' have the same score", spec.tokens[static_cast<size_t>(at->second)].text,
-                           token.text));
+        equal.push_back({spec.tokens[static_cast<size_t>(at->second)].text, token.text});
       }
       out.push_back({left, right, id});
     });
   }
   const auto score = [&](const Merge &merge) { return spec.tokens[static_cast<size_t>(merge.merged)].score; };
   std::stable_sort(out.begin(), out.end(), [&](const Merge &a, const Merge &b) { return score(a) > score(b); });
+  if (!equal.empty()) {
+    const auto [one, other] = equal[0];
+    const bool runs = std::all_of(equal.begin(), equal.end(),
+                                  [&](const auto &both) { return is_run_of(one, both[0]) && is_run_of(one, both[1]); });
+    if (!runs || !same_on_runs(spec, out, one)) refuse(fmt::format("'{}' and '{}' have the same score", one, other));
+  }
   return out;
 }
 

@@ -9,7 +9,8 @@
 namespace bittern::runtime {
 
 // The pairs that ScoredBpe would merge, in the order in which it prefers them. Throws Error for what pairs cannot say:
-// two tokens of the same score, an unused token that others make, a token of characters that are no tokens.
+// two tokens of the same score (but runs of one character, where it makes no difference), an unused token that others
+// make, a token of characters that are no tokens.
 std::vector<TokenizerSpec::Merge> merges_of_scores(const TokenizerSpec &spec);
 
 // Scores by which ScoredBpe prefers what the merges of a CharacterBpe prefer: minus the order in which tokens appear as

@@ -168,9 +168,9 @@ def unknown_pieces():
         dump(f"types_{kind}_fixture.json", {"source": "sentencepiece " + spm.__version__, "cases": cases_of_spm(spm.SentencePieceProcessor(model_proto=blob))})
 
 
-def gguf_file(name, model, pieces, **more):
+def gguf_file(name, model, pieces, folder=HERE, **more):
     """A GGUF file of nothing but a tokenizer, in the keys that bitnet.cpp's and llama.cpp's converters use."""
-    writer = gguf.GGUFWriter(HERE / f"{name}.gguf", "llama")
+    writer = gguf.GGUFWriter(folder / f"{name}.gguf", "llama")
     writer.add_tokenizer_model(model)
     writer.add_token_list([p[0] for p in pieces])
     if model != "gpt2":
@@ -199,6 +199,49 @@ def gguf_files():
     gguf_file("small_unigram", "t5", pieces, eos_token_id=2, unk_token_id=0, add_space_prefix=True, remove_extra_whitespaces=True, precompiled_charsmap=message.normalizer_spec.precompiled_charsmap)
 
 
+def fuzz_seeds():
+    """Small files of every kind for the fuzzers to begin with."""
+    seeds = HERE / "../../fuzz/corpus"
+    message = pb.ModelProto.FromString((HERE / "types_bpe.model").read_bytes())
+    kept = [p for p in message.pieces if p.type != 1 or len(p.piece) > 3 or p.piece in "theab▁ 12"][:60]
+    with tempfile.TemporaryDirectory() as folder:
+        rules = Path(folder) / "rules.tsv"
+        rules.write_text("41 42\t43\n41\t61\n3000\t20\n")
+        corpus = Path(folder) / "corpus.txt"
+        corpus.write_text(TEXT[:20000])
+        spm.SentencePieceTrainer.train(input=str(corpus), model_prefix=str(Path(folder) / "m"), vocab_size=90, model_type="unigram", normalization_rule_tsv=str(rules), minloglevel=2, num_threads=1)
+        charsmap = pb.ModelProto.FromString((Path(folder) / "m.model").read_bytes()).normalizer_spec.precompiled_charsmap
+    for name, model_type, table in (("bpe", 2, b""), ("bpe_charsmap", 2, charsmap), ("unigram", 1, charsmap)):
+        small = pb.ModelProto()
+        small.trainer_spec.model_type = model_type
+        small.normalizer_spec.precompiled_charsmap = table
+        small.normalizer_spec.add_dummy_prefix = name != "bpe"
+        for p in kept:
+            small.pieces.add().CopyFrom(p)
+        (seeds / "sentencepiece_fuzz" / f"{name}.model").write_bytes(small.SerializeToString())
+    byte_pieces = [(f"<0x{i:02X}>", 0, 6) for i in range(256)]
+    pieces = [("<unk>", 0, 2), ("<s>", 0, 3), ("▁", -9, 1), ("t", -5, 1), ("h", -6, 1), ("e", -7, 1), ("th", -1, 1), ("the", -2, 1), ("▁the", -3, 1), ("<x>", 0, 4), ("▁▁", 0, 4), ("he", -4, 5)]
+    folder = seeds / "gguf_tokenizer_fuzz"
+    gguf_file("llama", "llama", pieces, folder, bos_token_id=1, unk_token_id=0)
+    gguf_file("llama_bytes", "llama", pieces[:9] + byte_pieces, folder, bos_token_id=1, unk_token_id=0, add_space_prefix=False)
+    gguf_file("t5", "t5", pieces, folder, eos_token_id=1, unk_token_id=0, precompiled_charsmap=charsmap)
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    letters = [(c, 0, 1) for c in alphabet] + [("th", 0, 1), ("the", 0, 1), ("<|x|>", 0, 3), ("<y>", 0, 4), ("[PAD]", 0, 5)]
+    gguf_file("gpt2", "gpt2", letters, folder, token_merges=["t h", "th e"], bos_token_id=258)
+    gguf_file("qwen2", "gpt2", letters, folder, tokenizer_pre="qwen2", token_merges=["t h", "th e"], eos_token_id=258, add_eos_token=True)
+    for name, normalizer, pre, model in (
+        ("unigram", normalizers.Sequence([normalizers.NFKC(), normalizers.Precompiled(charsmap), normalizers.Strip()]), pre_tokenizers.Metaspace(), models.Unigram([("<unk>", 0.0), ("▁", -2.0), ("a", -1.0), ("ab", -1.5), ("b", -3.0)], 0, False)),
+        ("characters", normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]), None, models.BPE({"<unk>": 0, "▁": 1, "a": 2, "b": 3, "ab": 4, "▁ab": 5, "<0x41>": 6}, [("a", "b"), ("▁", "ab")], unk_token="<unk>", fuse_unk=True, byte_fallback=True)),
+    ):
+        tokenizer = Tokenizer(model)
+        tokenizer.normalizer = normalizer
+        if pre is not None:
+            tokenizer.pre_tokenizer = pre
+        tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+        tokenizer.add_tokens([AddedToken("<x>", normalized=True, lstrip=True, single_word=True)])
+        (seeds / "tokenizer_fuzz" / f"{name}.json").write_text("j" + tokenizer.to_str())
+
+
 def main():
     message = train("small_unigram", vocab_size=1000, model_type="unigram", normalization_rule_name="nmt_nfkc", character_coverage=0.98, pad_id=-1, user_defined_symbols=["<extra>"])
     unigram_as_json(message)
@@ -206,6 +249,7 @@ def main():
     byte_level_forms()
     unknown_pieces()
     gguf_files()
+    fuzz_seeds()
 
 
 main()

@@ -99,7 +99,11 @@ TEST_CASE("the Llama-2 tokenizer gives sentencepiece's ids for every string") {
   }
   const MappedFile file(path);
   const TokenizerSpec spec = parse_sentencepiece_model(file.text(), path);
-  check_fixture(*make_tokenizer(spec), read_json("llama2_spm_fixture.json"), false);
+  const json expected = read_json("llama2_spm_fixture.json");
+  check_fixture(*make_tokenizer(spec), expected, false);
+  const TokenizerSpec back = spec_of_gguf(gguf_of_spec(spec, 32000), "gguf");
+  check_fixture(*make_tokenizer(back), expected, false);
+  check_fixture(*make_tokenizer(parse_tokenizer_json(to_tokenizer_json(back), "json")), expected, false);
 }
 
 TEST_CASE("pre-tokenizers and normalizers of every form give the reference's ids") {
@@ -188,6 +192,26 @@ TEST_CASE("merges of a tokenizer.json become scores when they mean the same") {
     break;
   }
   CHECK_FALSE(gguf_of_spec(parse_tokenizer_json(apart.dump(), "apart"), 1500).huggingface_json.empty());
+}
+
+TEST_CASE("runs of one character may share a score where the order of merging makes no difference") {
+  const TokenizerSpec spec = read_spec("small_spm.model");
+  const auto with_runs = [&](size_t longest) {
+    TokenizerSpec more = spec;
+    for (size_t length = 2; length <= longest; ++length) {
+      more.tokens.push_back({std::string(length, '~'), -1e9, TokenType::Normal});
+    }
+    return more;
+  };
+  const TokenizerSpec four = with_runs(4);
+  const auto by_score = make_tokenizer(four);
+  const auto by_rank = Tokenizer::parse(to_tokenizer_json(four), "four");
+  for (size_t length = 1; length < 40; ++length) {
+    const std::string text = "x" + std::string(length, '~') + " y";
+    CHECK(by_rank->encode(text, false) == by_score->encode(text, false));
+  }
+  // Scores make "~~~~" a token of three and one, ranks two of two.
+  CHECK_THROWS_WITH_AS(to_tokenizer_json(with_runs(3)), doctest::Contains("'~~' and '~~~' have the same score"), Error);
 }
 
 TEST_CASE("a GGUF file that names no pre-tokenizer gets the one that its tokens tell") {

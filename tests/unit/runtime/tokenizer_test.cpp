@@ -11,8 +11,10 @@
 #include "runtime/error.h"
 #include "runtime/io/utf8.h"
 #include "runtime/tokenizer/byte_level.h"
+#include "runtime/tokenizer/gguf_tokenizer.h"
 #include "runtime/tokenizer/merges.h"
 #include "runtime/tokenizer/regex.h"
+#include "runtime/tokenizer/tokenizer_json.h"
 
 using namespace bittern::runtime;
 using nlohmann::json;
@@ -156,8 +158,21 @@ TEST_CASE("the Llama-3 tokenizer gives tiktoken's ids for every string") {
     }
     CHECK(stream(*tokenizer, ids) == row["text"].get<std::string>());
   }
+  // The same through GGUF's arrays, which say all there is to say.
+  const GgufTokenizer metadata =
+      gguf_of_spec(parse_tokenizer_json(from_tiktoken(path, fixture).dump(), "llama3"), 128256);
+  CHECK(metadata.pre == "llama-bpe");
+  CHECK(metadata.huggingface_json.empty());
+  const auto again = make_tokenizer(spec_of_gguf(metadata, "gguf"));
+  for (const json &row : fixture["cases"]) {
+    const std::string text = row["text"];
+    CHECK_MESSAGE(again->encode(text, false, false) == row["ids"].get<std::vector<int32_t>>(), text);
+    if (row.contains("ids_special"))
+      CHECK(again->encode(text, false) == row["ids_special"].get<std::vector<int32_t>>());
+  }
   for (const json &row : fixture["chat"]) {
     const std::string text = row["bitnet_template_text"];
+    CHECK(again->encode(text, false) == row["bitnet_template_ids"].get<std::vector<int32_t>>());
     CHECK(tokenizer->encode(text, false) == row["bitnet_template_ids"].get<std::vector<int32_t>>());
   }
 }
