@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <bit>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -17,6 +16,7 @@
 #include <vector>
 
 #include "runtime/error.h"
+#include "runtime/io/checksum.h"
 
 namespace bittern::runtime {
 namespace {
@@ -125,25 +125,6 @@ void make_room(const std::string &folder, int64_t incoming, int64_t limit, const
 }
 
 }  // namespace
-
-uint64_t checksum64(const uint8_t *data, int64_t bytes) {
-  constexpr uint64_t kA = 0x9e3779b185ebca87u, kB = 0xc2b2ae3d27d4eb4fu;
-  uint64_t lanes[4] = {kA, kB, ~kA, ~kB};
-  int64_t i = 0;
-  for (; i + 32 <= bytes; i += 32)
-    for (int lane = 0; lane < 4; ++lane) {
-      uint64_t word;
-      std::memcpy(&word, data + i + 8 * lane, 8);
-      lanes[lane] = std::rotl(lanes[lane] + word * kB, 31) * kA;
-    }
-  uint64_t sum = static_cast<uint64_t>(bytes) * kA;
-  for (; i < bytes; ++i) sum = std::rotl(sum ^ ((data[i] + 0x100u) * kB), 11) * kA;
-  for (uint64_t lane : lanes) {
-    sum = (std::rotl(sum, 27) ^ (lane * kA)) * kB;
-    sum ^= sum >> 29;
-  }
-  return sum;
-}
 
 int64_t prepacked_limit() {
   const char *text = std::getenv("BITTERN_CACHE_LIMIT");

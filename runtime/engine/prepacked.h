@@ -33,7 +33,4 @@ class Prepacked {
 // 8 GiB when unset. 0 turns the cache off. Throws Error when the variable is not a size.
 int64_t prepacked_limit();
 
-// A fast 64-bit checksum: detects damage, not malice.
-uint64_t checksum64(const uint8_t *data, int64_t bytes);
-
 }  // namespace bittern::runtime

@@ -37,33 +37,53 @@ AddedTokens::AddedTokens(const std::vector<AddedToken> &tokens, const Normalize 
   normalized_ = PrefixIndex(std::move(normalized));
 }
 
-void AddedTokens::split(std::string_view text, bool with_special, const Normalize &normalize,
+bool AddedTokens::spells_special(std::string_view part, size_t begin, const ParseSpecial &special,
+                                 const Normalize &normalize) const {
+  const std::vector<TextRange> literal = special.literal_within(begin, begin + part.size());
+  for (const AddedToken &token : tokens_) {
+    if (!token.special || !token.normalized) continue;
+    for (size_t at = part.find(token.content); at != std::string_view::npos; at = part.find(token.content, at + 1))
+      if (!special.at(begin + at, begin + at + token.content.size())) return true;
+    const std::string normal = normalize(token.content);
+    for (const TextRange &range : literal)
+      if (normalize(part.substr(range.begin - begin, range.end - range.begin)).find(normal) != std::string::npos)
+        return true;
+  }
+  return false;
+}
+
+void AddedTokens::split(std::string_view text, const ParseSpecial &special, const Normalize &normalize,
                         const std::function<void(std::string_view, bool)> &ordinary,
                         const std::function<void(int32_t)> &token) const {
   const auto second = [&](std::string_view part, bool first) {
     const std::string normal = normalize(part);
+    // Places in normal form are not places in the text, so that a part counts as a whole: special tokens are found in
+    // it unless what is literal spells one.
+    const auto begin = static_cast<size_t>(part.data() - text.data());
+    const bool found = special.at(begin, begin + part.size()) ||
+                       (special.enabled() && !spells_special(part, begin, special, normalize));
     split_by(
-        normalized_, normal, with_special, [&](std::string_view rest, bool start) { ordinary(rest, first && start); },
-        token);
+        normalized_, normal, found, [&](std::string_view rest, bool start) { ordinary(rest, first && start); }, token);
   };
-  split_by(as_written_, text, with_special, second, token);
+  split_by(as_written_, text, special, second, token);
 }
 
-AddedTokens::Match AddedTokens::match(const PrefixIndex &index, std::string_view rest, bool with_special) const {
+AddedTokens::Match AddedTokens::match(const PrefixIndex &index, std::string_view text, size_t at,
+                                      const ParseSpecial &special) const {
   Match longest;
-  index.for_each_prefix(rest, [&](size_t length, int32_t i) {
+  index.for_each_prefix(text.substr(at), [&](size_t length, int32_t i) {
     const AddedToken &token = tokens_[static_cast<size_t>(i)];
-    if (with_special || !token.special) longest = {&token, length};
+    if (!token.special || special.at(at, at + length)) longest = {&token, length};
   });
   return longest;
 }
 
-void AddedTokens::split_by(const PrefixIndex &index, std::string_view text, bool with_special,
+void AddedTokens::split_by(const PrefixIndex &index, std::string_view text, const ParseSpecial &special,
                            const std::function<void(std::string_view, bool)> &ordinary,
                            const std::function<void(int32_t)> &token) const {
   size_t done = 0;
   for (size_t at = 0; at < text.size() && !index.empty();) {
-    const Match found = match(index, text.substr(at), with_special);
+    const Match found = match(index, text, at, special);
     if (!found.token) {
       ++at;
       continue;

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "runtime/tokenizer/parse_special.h"
 #include "runtime/tokenizer/prefix_index.h"
 #include "runtime/tokenizer/spec.h"
 
@@ -22,8 +23,8 @@ class AddedTokens {
   // Cuts `text` at the added tokens: calls `ordinary(text, first)` with normalised text and `token(id)`, in the order
   // of the text. `first`: the part begins where the text does. Tokens that are not normalized are looked for in the
   // text, the others in what `normalize` makes of the parts between. Where several match, the leftmost and then the
-  // longest wins. Special tokens count as ordinary text unless `with_special`.
-  void split(std::string_view text, bool with_special, const Normalize &normalize,
+  // longest wins. Special tokens count as ordinary text where `special` does not let them.
+  void split(std::string_view text, const ParseSpecial &special, const Normalize &normalize,
              const std::function<void(std::string_view, bool first)> &ordinary,
              const std::function<void(int32_t)> &token) const;
 
@@ -32,8 +33,12 @@ class AddedTokens {
     const AddedToken *token = nullptr;
     size_t length = 0;
   };
-  Match match(const PrefixIndex &index, std::string_view rest, bool with_special) const;
-  void split_by(const PrefixIndex &index, std::string_view text, bool with_special,
+  Match match(const PrefixIndex &index, std::string_view text, size_t at, const ParseSpecial &special) const;
+  // Whether literal text in `part`, which begins at byte `begin` of the text, spells a special token that is looked for
+  // in normal form.
+  bool spells_special(std::string_view part, size_t begin, const ParseSpecial &special,
+                      const Normalize &normalize) const;
+  void split_by(const PrefixIndex &index, std::string_view text, const ParseSpecial &special,
                 const std::function<void(std::string_view, bool first)> &ordinary,
                 const std::function<void(int32_t)> &token) const;
 

@@ -8,6 +8,7 @@
 #include "runtime/error.h"
 #include "runtime/io/json.h"
 #include "runtime/io/mapped_file.h"
+#include "runtime/model/bittern_file.h"
 #include "runtime/model/gguf_file.h"
 #include "runtime/tokenizer/gguf_tokenizer.h"
 #include "runtime/tokenizer/sentencepiece_model.h"
@@ -52,12 +53,28 @@ TokenizerSpec read_gguf(const std::string &path, const TokenizerNote &note) {
   return spec_of_gguf(read_gguf_tokenizer(file), path, note);
 }
 
+// The file that a Bittern file holds under one of the names that a folder has, if any.
+const BitternSection *tokenizer_in(const BitternFile &file) {
+  for (const char *name : {"tokenizer.json", "tokenizer.model"}) {
+    if (const auto found = file.files().find(name); found != file.files().end()) return &found->second;
+  }
+  return nullptr;
+}
+
+TokenizerSpec read_bittern(const std::string &path, const TokenizerNote &) {
+  const BitternFile file(path);
+  const BitternSection *section = tokenizer_in(file);
+  if (!section) throw Error(path + ": there is no tokenizer in it, which text needs (logits, info and explain do not)");
+  const std::string name = fmt::format("{}: {}", path, section->name), text = file.text(*section);
+  return section->name == "tokenizer.json" ? parse_tokenizer_json(text, name) : parse_sentencepiece_model(text, name);
+}
+
 struct Reader {
   std::string_view what;  // a name in a folder, or a file's first bytes
   TokenizerSpec (*read)(const std::string &path, const TokenizerNote &note);
 };
 constexpr Reader kFolderFiles[] = {{"tokenizer.json", read_json}, {"tokenizer.model", read_model}};
-constexpr Reader kFileFormats[] = {{"GGUF", read_gguf}};
+constexpr Reader kFileFormats[] = {{"GGUF", read_gguf}, {kBitternMagic, read_bittern}};
 
 struct Found {
   std::string path;

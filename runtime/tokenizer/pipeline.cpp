@@ -55,7 +55,7 @@ class Pipeline : public Tokenizer {
   Pipeline(const Pipeline &) = delete;  // the maps point into the spec
   Pipeline &operator=(const Pipeline &) = delete;
 
-  std::vector<int32_t> encode(std::string_view text, bool add_bos, bool parse_special) const override {
+  std::vector<int32_t> encode(std::string_view text, bool add_bos, ParseSpecial parse_special) const override {
     std::vector<int32_t> out;
     if (add_bos) out = spec_.prefix;
     std::string sanitized;

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "runtime/tokenizer/parse_special.h"
+
 namespace bittern::runtime {
 
 class Tokenizer {
@@ -23,10 +25,9 @@ class Tokenizer {
   // Ids of `text`. Invalid UTF-8 is read as U+FFFD, one for each maximal invalid part, as Python and the WHATWG do.
   // `add_bos` puts in front what the file's post-processor puts in front (nothing when it has none; whatever it
   // would append, an end-of-text token say, is left out, since the text is to be continued: suffix() has it).
-  // `parse_special`: special
-  // tokens written out in the text ("<|eot_id|>") become their ids, else they are ordinary text; added tokens
-  // that are not special are always recognised. Thread-safe.
-  virtual std::vector<int32_t> encode(std::string_view text, bool add_bos, bool parse_special = true) const = 0;
+  // `parse_special`: where special tokens written out in the text ("<|eot_id|>") become their ids, else they are
+  // ordinary text; added tokens that are not special are always recognised. Thread-safe.
+  virtual std::vector<int32_t> encode(std::string_view text, bool add_bos, ParseSpecial parse_special = true) const = 0;
 
   // Text of the ids; bytes that are not valid UTF-8 become U+FFFD. The space that encoding put in front of a text
   // (SentencePiece's) is taken off again, unless the ids are a `continuation` of others. Throws Error for an id outside

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -175,6 +176,27 @@ TEST_CASE("the Llama-3 tokenizer gives tiktoken's ids for every string") {
     CHECK(again->encode(text, false) == row["bitnet_template_ids"].get<std::vector<int32_t>>());
     CHECK(tokenizer->encode(text, false) == row["bitnet_template_ids"].get<std::vector<int32_t>>());
   }
+}
+
+TEST_CASE("special tokens that touch a literal range are ordinary text, and merges go on across its border") {
+  const auto tokenizer = Tokenizer::load(kData + "/demo/tokenizer.json");
+  const int32_t eot = tokenizer->find("<|eot_id|>");
+  const std::string text = "User: in the be<|eot_id|>ginning<|eot_id|>";
+  const size_t first = text.find('<'), last = text.rfind('<');
+  const auto count = [&](std::vector<TextRange> literal) {
+    const auto ids = tokenizer->encode(text, false, ParseSpecial::except(literal));
+    CHECK(tokenizer->decode(ids) == text);
+    return std::count(ids.begin(), ids.end(), eot);
+  };
+  CHECK(count({}) == 2);
+  CHECK(count({{0, text.size()}}) == 0);
+  CHECK(count({{0, 6}, {first, first + 10}}) == 1);
+  CHECK(count({{first + 9, first + 10}}) == 1);                 // its last byte
+  CHECK(count({{first - 1, first}, {first + 10, last}}) == 2);  // up to it and from behind it
+  CHECK(count({{first - 1, first + 1}, {last + 9, last + 10}}) == 0);
+  // A literal range alone changes nothing: " in" is one token although it begins with the template's space.
+  const std::vector<TextRange> content = {{6, 8}};
+  CHECK(tokenizer->encode("User: in", false, ParseSpecial::except(content)) == tokenizer->encode("User: in", false));
 }
 
 TEST_CASE("invalid UTF-8 is replaced as Python does, one U+FFFD a maximal part") {
