@@ -346,12 +346,13 @@ Engine::Engine(std::unique_ptr<ModelSource> source, const EngineOptions &options
     : state_(std::make_unique<State>(std::move(source), options)) {}
 Engine::~Engine() = default;
 
-std::span<const float> Engine::prefill(std::span<const int32_t> tokens) {
+std::span<const float> Engine::prefill(std::span<const int32_t> tokens, const std::atomic<bool> *stop) {
   State &s = *state_;
   s.check_tokens(tokens);
   int64_t rows = 0;
   for (size_t at = 0; at < tokens.size(); at += static_cast<size_t>(rows)) {
     rows = std::min<int64_t>(kChunk, static_cast<int64_t>(tokens.size() - at));
+    if (stop && stop->load(std::memory_order_relaxed)) return {};
     s.forward(tokens.data() + at, rows, true);
   }
   s.head(s.x + (rows - 1) * s.config.hidden, 1, s.last_logits);
@@ -376,6 +377,12 @@ void Engine::logits(std::span<const int32_t> tokens, FunctionRef<void(int64_t, i
 }
 
 void Engine::reset() { state_->sequence.clear(); }
+void Engine::rewind(int64_t position) {
+  if (position < 0 || position > state_->sequence.length())
+    throw Error("cannot go back to position " + std::to_string(position) + " of a sequence of " +
+                std::to_string(state_->sequence.length()) + " tokens");
+  state_->sequence.truncate(position);
+}
 int64_t Engine::position() const { return state_->sequence.length(); }
 int64_t Engine::context() const { return state_->options.context; }
 const ModelConfig &Engine::config() const { return state_->config; }
