@@ -198,7 +198,7 @@ TEST_CASE("runs of one character may share a score where the order of merging ma
   const TokenizerSpec spec = read_spec("small_spm.model");
   const auto with_runs = [&](size_t longest) {
     TokenizerSpec more = spec;
-    for (size_t length = 2; length <= longest; ++length) {
+    for (size_t length = 1; length <= longest; ++length) {
       more.tokens.push_back({std::string(length, '~'), -1e9, TokenType::Normal});
     }
     return more;
