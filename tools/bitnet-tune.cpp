@@ -11,6 +11,7 @@
 
 #include "runtime/io/join.h"
 #include "runtime/model/model_source.h"
+#include "tools/model_flags.h"
 #include "tuning_db/commands.h"
 #include "tuning_db/worker.h"
 
@@ -49,11 +50,13 @@ int main(int argc, char **argv) {
   app.footer(kExamples);
   TuneCommand tune;
   auto *what = app.add_option_group("what to tune");
-  what->add_option("-m,--model", tune.work.model, "Model folder");
+  what->add_option("-m,--model", tune.work.model, "Model folder or GGUF file");
   what->add_option("--preset", tune.work.preset,
                    "Shapes of a known model: " + bittern::runtime::join_names(bittern::runtime::preset_names()));
   what->add_option("--shapes", tune.work.shapes, "Weight shapes, NxK,...");
   auto *kernel = what->add_option("--kernel", tune.work.kernel_file, "Kernel text (.bk)");
+  ModelFlags model;
+  model.add_meaning(app);
   app.add_option("--dims", tune.work.dims, "Sizes for --kernel, M=1,N=4096,K=4096")->needs(kernel);
   app.add_option("-t,--threads", tune.threads, "Thread counts, 1,2 (default: 1, powers of two, all cores)")
       ->delimiter(',');
@@ -89,6 +92,7 @@ int main(int argc, char **argv) {
       std::fprintf(stderr, "bitnet-tune: give one of --model, --preset, --shapes and --kernel (see --help)\n");
       return 2;
     }
+    tune.work.open = model.resolved();
     tune.db = db;
     tune.json = json;
     return run_tune(tune, &stop_requested);

@@ -10,8 +10,8 @@ struct ModelFlags {
   std::string model, activation;
   bittern::runtime::OpenOptions options;
 
-  // Returns the option of the model, for the caller to require or not.
-  CLI::Option *add(CLI::App &app) {
+  // What its file leaves open.
+  void add_meaning(CLI::App &app) {
     app.add_option("--activation", activation, "The FFN's activation, where the file does not say it or is wrong")
         ->check(CLI::IsMember({"relu2", "silu", "gelu_tanh"}));
     app.add_option("--i2s-layout", options.i2s_layout,
@@ -20,6 +20,10 @@ struct ModelFlags {
         ->capture_default_str();
     app.add_option("--tl-config", options.tl_config,
                    "kernel_config.ini that bitnet.cpp wrote a GGUF file's TL1 or TL2 tensors with");
+  }
+  // The model too; returns its option, for the caller to require or not.
+  CLI::Option *add(CLI::App &app) {
+    add_meaning(app);
     return app.add_option("-m,--model", model,
                           "A GGUF file, or a folder with config.json, model.safetensors and tokenizer.json");
   }

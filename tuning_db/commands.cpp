@@ -15,7 +15,6 @@
 #include "runtime/engine/problems.h"
 #include "runtime/kernels/pack_loader.h"
 #include "runtime/machine/machine.h"
-#include "runtime/model/model_source.h"
 #include "tuning_db/pack_writer.h"
 #include "tuning_db/progress.h"
 #include "tuning_db/report.h"
@@ -94,7 +93,7 @@ std::vector<KernelWork> make_works(const WorkRequest &request) {
       throw Error(fmt::format("batch sizes {} and {} lie in the same bucket ({}): give one of them", batch[i - 1],
                               batch[i], print_bucket(bucket_of(batch[i]))));
   std::vector<KernelWork> works;
-  if (!request.model.empty()) add_model(*runtime::open_model(request.model), batch, works);
+  if (!request.model.empty()) add_model(*runtime::open_model(request.model, request.open), batch, works);
   if (!request.preset.empty()) add_model(*runtime::synthetic_model(request.preset), batch, works);
   if (!request.shapes.empty())
     for (const Shape &shape : parse_shapes(request.shapes))

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/model/model_source.h"
 #include "tuning_db/tuner.h"
 
 namespace bittern::tuning {
@@ -12,6 +13,7 @@ namespace bittern::tuning {
 // What to tune: exactly one of model, preset, shapes and kernel_file is set.
 struct WorkRequest {
   std::string model, preset, shapes, kernel_file, dims;
+  runtime::OpenOptions open;  // of the model
   std::vector<int64_t> batch = {1, 8, 128};
 };
 // Throws Error (or runtime::Error) naming what is wrong with the request, the model or the kernel text.

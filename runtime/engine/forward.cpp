@@ -22,7 +22,6 @@ Forward::Forward(const ModelSource &source, const Plan &plan, const Weights &wei
       weights_(weights),
       pool_(pool),
       most_tokens_(std::min(most_tokens, context * sequences_of(config_))),
-      context_(context),
       angles_(config_.head_dim, config_.rope_theta),
       local_angles_(config_.head_dim, config_.rope_theta_local > 0 ? config_.rope_theta_local : config_.rope_theta),
       kv_(config_.layers, config_.kv_heads, config_.head_dim, cache_pages(config_, context), kv),

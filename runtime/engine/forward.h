@@ -82,7 +82,7 @@ class Forward {
   const ModelConfig config_;
   const Weights &weights_;
   ThreadPool &pool_;
-  int64_t most_tokens_, context_;
+  int64_t most_tokens_;
   RopeAngles angles_, local_angles_;
   KvCache kv_;
   std::vector<std::unique_ptr<Sequence>> sequences_;

@@ -60,10 +60,12 @@ class GgufSource : public ModelSource {
     TernaryMatrix matrix;
     std::tie(matrix.rows, matrix.cols) = linear_shape(model(), which);
     const GgufTernary *ternary = at(layer, which);
-    matrix.decode = [this, layer, which](int64_t row0, int64_t count, int8_t *out, int64_t stride) {
-      at(layer, which)->decode(row0, count, out, stride);
-    };
-    if (!ternary) {
+    if (ternary) {
+      if (model().scale_group == 0) matrix.scale = exact_scale(layer, which, ternary->common_scale());
+      matrix.decode = [ternary](int64_t row0, int64_t count, int8_t *out, int64_t stride) {
+        ternary->decode(row0, count, out, stride);
+      };
+    } else {
       const Tensor floats = as_plain_tensor(tensor(layer, which));
       const float magnitude = ternary_magnitude(floats);
       const float inverse = magnitude != 0 ? 1.0f / magnitude : master_inverse_scale(floats);
@@ -71,8 +73,6 @@ class GgufSource : public ModelSource {
       matrix.decode = [floats, inverse, cols = matrix.cols](int64_t row0, int64_t count, int8_t *out, int64_t stride) {
         decode_masters(floats, inverse, cols, row0, count, out, stride);
       };
-    } else if (model().scale_group == 0) {
-      matrix.scale = exact_scale(layer, which, ternary->common_scale());
     }
     if (model().scale_group != 0) add_groups(matrix, ternary);
     if (config_.interleaved && (which == Linear::Q || which == Linear::K)) undo_interleaving(matrix);
@@ -106,13 +106,13 @@ class GgufSource : public ModelSource {
 
   std::string format() const override {
     std::set<std::string, std::less<>> types;
-    for (size_t i = 0; i < linears_.size(); ++i) {
-      const auto &ternary = linears_[i];
+    for (const auto &ternary : linears_) {
       if (!ternary) {
         types.insert("floats");
+      } else if (ternary->type_name() == "I2_S") {
+        types.insert(fmt::format("I2_S ({})", i2s_layout_text()));
       } else {
-        types.insert(ternary->type_name() == "I2_S" ? fmt::format("I2_S ({})", i2s_layout_text())
-                                                    : std::string(ternary->type_name()));
+        types.emplace(ternary->type_name());
       }
     }
     return fmt::format("GGUF version {}, ternary weights in {}", file_.version(), join_names(types));

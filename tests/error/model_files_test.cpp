@@ -3,11 +3,14 @@
 #include <doctest/doctest.h>
 #include <sys/resource.h>
 
+#include <filesystem>
+#include <fstream>
 #include <limits>
 
 #include "runtime/error.h"
 #include "runtime/io/json.h"
 #include "runtime/model/hf_config.h"
+#include "runtime/model/hf_pooling.h"
 #include "runtime/model/model_source.h"
 #include "runtime/model/safetensors.h"
 #include "tests/model_folder.h"
@@ -44,7 +47,10 @@ void load_all(const std::string &folder) {
       std::vector<int8_t> trits(static_cast<size_t>(matrix.rows * matrix.cols));
       matrix.decode(0, matrix.rows, trits.data(), matrix.cols);
     }
-    for (int i = 0; i < 5; ++i) source->vector(layer, static_cast<Vector>(i));
+    for (size_t i = 0; i < kVectorCount; ++i)
+      if (has_vector(source->config(), static_cast<Vector>(i))) source->vector(layer, static_cast<Vector>(i));
+    for (size_t i = 0; i < kLinearCount && source->config().linear_norms; ++i)
+      source->linear_norm(layer, static_cast<Linear>(i));
   }
 }
 
@@ -319,8 +325,10 @@ TEST_CASE("config.json: values that contradict each other or are not supported, 
   };
   const Row rows[] = {
       {"architectures",
-       {"LlamaForCausalLM"},
-       "architectures[0]: 'LlamaForCausalLM' is not supported (supported: BitNetForCausalLM)"},
+       {"MistralForCausalLM"},
+       "architectures[0]: 'MistralForCausalLM' is not supported (supported: BitNetForCausalLM, LlamaForCausalLM, "
+       "BitnetForCausalLM, Qwen3Model, Gemma3TextModel)"},
+      {"architectures", {"Qwen3ForCausalLM"}, "architectures[0]: 'Qwen3ForCausalLM' is not supported"},
       {"architectures", {"BitNetForCausalLM", "X"}, "architectures: expected one name, found 2"},
       {"num_key_value_heads", 3, "num_key_value_heads: 3 does not divide 2 heads"},
       {"num_attention_heads", 3, "hidden_size 8 / 3 heads is not an even number"},
@@ -350,8 +358,18 @@ TEST_CASE("config.json: values that contradict each other or are not supported, 
        {{"quant_method", "bitnet"}, {"quantization_mode", "online"}},
        "quantization_mode: 'online' needs linear_class 'autobitlinear'"},
       {"quantization_config",
-       {{"quant_method", "bitnet"}, {"use_rms_norm", true}},
-       "use_rms_norm: true is not supported"},
+       {{"quant_method", "bitnet"}, {"use_rms_norm", 1}},
+       "use_rms_norm: expected true or false"},
+      {"quantization_config",
+       {{"quant_method", "bitnet"}, {"rms_norm_eps", 0}},
+       "quantization_config.rms_norm_eps: 0 is outside"},
+      {"quantization_config",
+       {{"quant_method", "bitnet"}, {"modules_to_not_convert", {"lm_head", "model.layers.0.mlp.up_proj"}}},
+       "modules_to_not_convert[1]: 'model.layers.0.mlp.up_proj' is not supported"},
+      {"quantization_config",
+       {{"quant_method", "bitnet"}, {"modules_to_not_convert", "lm_head"}},
+       "modules_to_not_convert: expected an array"},
+      {"rope_parameters", {{"partial_rotary_factor", 0.5}}, "partial_rotary_factor: RoPE over a part of a head"},
   };
   for (const Row &row : rows) {
     json config = small_config();
@@ -363,6 +381,112 @@ TEST_CASE("config.json: values that contradict each other or are not supported, 
   wide["num_attention_heads"] = 4096;
   wide["head_dim"] = 4096;
   CHECK(contains(message([&] { parse_hf_config(wide.dump(), "c"); }), "4096 heads of 4096 are more than 131072 wide"));
+}
+
+TEST_CASE("config.json of each family: its own fields missing, wrong or not supported, by name") {
+  const auto one_bit = [] {
+    json config = small_config();
+    config["architectures"] = {"BitnetForCausalLM"};
+    config.erase("quantization_config");
+    config["weight_bits"] = 1;
+    config["input_bits"] = 8;
+    return config;
+  };
+  const auto qwen = [] {
+    json config = small_config();
+    config["architectures"] = {"Qwen3Model"};
+    return config;
+  };
+  const auto gemma = [] {
+    json config = small_config();
+    config["architectures"] = {"Gemma3TextModel"};
+    config["query_pre_attn_scalar"] = 16;
+    config["num_hidden_layers"] = 3;
+    config["sliding_window"] = 7;
+    return config;
+  };
+  for (const json &good : {one_bit(), qwen(), gemma()})
+    REQUIRE(message([&] { parse_hf_config(good.dump(), "config.json"); }) == "(no error)");
+  const json rope = {{"full_attention", {{"rope_theta", 1e4}}}};
+  struct Row {
+    json config;
+    const char *field;
+    json value;  // null: the field is taken out
+    const char *expected;
+  };
+  const Row rows[] = {
+      {one_bit(), "weight_bits", nullptr, "'weight_bits' is missing"},
+      {one_bit(), "weight_bits", 2, "weight_bits: 2 is outside 1..1"},
+      {one_bit(), "input_bits", 4, "input_bits: 4 is outside 8..8"},
+      {one_bit(), "quantization_config", {{"quant_method", "gptq"}}, "quant_method: 'gptq' is not supported"},
+      {one_bit(), "rope_theta", nullptr, "'rope_theta' is missing"},
+      {qwen(), "use_sliding_window", true, "use_sliding_window: true is not supported"},
+      {qwen(), "attention_bias", true, "attention_bias: true is not supported"},
+      {qwen(), "layer_types", {"full_attention"}, "layer_types: 1 items for 2 layers"},
+      {qwen(),
+       "layer_types",
+       {"full_attention", "linear_attention"},
+       "layer_types[1]: 'linear_attention' is not supported (supported: full_attention, sliding_attention)"},
+      {qwen(), "layer_types", {"sliding_attention", "full_attention"}, "'sliding_window' is missing"},
+      {gemma(), "query_pre_attn_scalar", nullptr, "'query_pre_attn_scalar' is missing"},
+      {gemma(), "query_pre_attn_scalar", 0, "query_pre_attn_scalar: 0 is outside"},
+      {gemma(), "hidden_activation", "gelu", "hidden_activation: 'gelu' is not supported"},
+      {gemma(), "attn_logit_softcapping", 50, "attn_logit_softcapping: is not supported: only null is"},
+      {gemma(), "final_logit_softcapping", 30, "final_logit_softcapping: is not supported: only null is"},
+      {gemma(), "use_bidirectional_attention", true, "use_bidirectional_attention: true is not supported"},
+      {gemma(), "sliding_window", 0, "sliding_window: 0 is outside"},
+      {gemma(), "sliding_window_pattern", 0, "sliding_window_pattern: 0 is outside"},
+      {gemma(),
+       "layer_types",
+       {"full_attention", "full_attention", "sliding_attention"},
+       "layer_types: these types are not supported: global layers must be every n-th"},
+      {gemma(), "layer_types", "full_attention", "layer_types: expected an array"},
+      {gemma(), "rope_local_base_freq", 0, "rope_local_base_freq: 0 is outside"},
+      {gemma(), "rope_parameters", rope, "'sliding_attention' is missing"},
+      {gemma(),
+       "rope_parameters",
+       {{"full_attention", {{"rope_type", "linear"}, {"rope_theta", 1e4}}},
+        {"sliding_attention", {{"rope_theta", 1e4}}}},
+       "rope_parameters.full_attention.rope_type: 'linear' is not supported"},
+      {gemma(), "rope_scaling", {{"rope_type", "linear"}}, "rope_scaling.rope_type: 'linear' is not supported"},
+  };
+  for (const Row &row : rows) {
+    json config = row.config;
+    if (row.value.is_null())
+      config.erase(row.field);
+    else
+      config[row.field] = row.value;
+    const std::string what = message([&] { parse_hf_config(config.dump(), "config.json"); });
+    CHECK_MESSAGE(contains(what, row.expected), what);
+    CHECK_MESSAGE(contains(what, "config.json: "), what);
+    CHECK_MESSAGE(contains(what, "at byte"), what);
+  }
+}
+
+TEST_CASE("modules.json and the pooling module: what is not one vector of one model is refused by name") {
+  const auto modules = [](const char *text) { return message([&] { parse_modules(text, "modules.json"); }); };
+  CHECK(parse_modules(R"([{"type":"a.Transformer","path":""},{"type":"a.Pooling","path":"1_Pooling"},
+                          {"type":"a.Normalize","path":"2"}])",
+                      "m") == "1_Pooling");
+  CHECK(parse_modules("[]", "m").empty());
+  CHECK(contains(modules("{}"), "modules.json: expected an array"));
+  CHECK(contains(modules("[1]"), "[0]: expected an object"));
+  CHECK(contains(modules(R"([{"path":"1"}])"), "'type' is missing"));
+  CHECK(contains(modules(R"([{"type":"a.Dense","path":"2_Dense"}])"), "[0].type: 'Dense' is not supported"));
+  CHECK(contains(modules(R"([{"type":"Pooling"}])"), "'path' is missing"));
+  for (const char *path : {"", ".", "..", "../x", "a/b", "a\\\\b", "a\\u0000"})
+    CHECK_MESSAGE(contains(modules((std::string(R"([{"type":"Pooling","path":")") + path + "\"}]").c_str()),
+                   "[0].path: not a plain folder name"), path);
+
+  const auto pooling = [](const char *text) { return message([&] { parse_pooling(text, "config.json"); }); };
+  CHECK(parse_pooling(R"({"pooling_mode_lasttoken":true,"pooling_mode_mean_tokens":false})", "c") == Pooling::Last);
+  CHECK(parse_pooling(R"({"pooling_mode_mean_tokens":true,"pooling_mode_cls_token":null})", "c") == Pooling::Mean);
+  CHECK(contains(pooling("[]"), "config.json: expected an object"));
+  CHECK(contains(pooling("{}"), "no pooling_mode_... is true"));
+  CHECK(contains(pooling(R"({"pooling_mode_cls_token":true})"), "pooling_mode_cls_token: true is not supported"));
+  CHECK(contains(pooling(R"({"pooling_mode_lasttoken":1})"), "pooling_mode_lasttoken: expected true or false"));
+  CHECK(contains(pooling(R"({"pooling_mode_lasttoken":true,"pooling_mode_mean_tokens":true})"),
+                 "pooling_mode_mean_tokens: a second way of pooling is true"));
 }
 
 TEST_CASE("generation_config.json: fields of the wrong type or out of range") {
@@ -431,6 +555,39 @@ TEST_CASE("tensors of the wrong type or shape, missing or foreign, by name") {
                  "mlp.gate_proj.weight': 13 rows cannot be packed by four"));
 }
 
+TEST_CASE("tensors of other families: missing, foreign or of the wrong shape, by name") {
+  const std::string data = BITTERN_TEST_DATA;
+  const auto error = [&](const char *golden, const std::function<void(json &)> &change) {
+    const ScratchFolder folder;
+    std::filesystem::copy(data + "/goldens/" + golden + "/model.safetensors", folder.path("model.safetensors"));
+    std::ifstream in(data + "/goldens/" + golden + "/config.json");
+    json config = json::parse(in);
+    change(config);
+    folder.write("config.json", config.dump());
+    return message([&] { load_all(folder.root()); });
+  };
+  CHECK(error("embed_qwen3", [](json &) {}) == "(no error)");
+  // A norm that the configuration does not speak of means another model than it says.
+  CHECK(contains(error("llama_falcone_packed", [](json &c) { c["quantization_config"]["use_rms_norm"] = false; }),
+                 "down_proj.rms_norm.weight': not a tensor of a LlamaForCausalLM of 3 layers"));
+  CHECK(contains(error("llama_hf1bit_packed", [](json &c) { c["quantization_config"]["use_rms_norm"] = true; }),
+                 "tensor 'model.layers.0.self_attn.q_proj.rms_norm.weight' is missing"));
+  CHECK(contains(error("llama_hf1bit_packed", [](json &c) { c["architectures"] = {"BitNetForCausalLM"}; }),
+                 "tensor 'model.layers.0.self_attn.attn_sub_norm.weight' is missing"));
+  CHECK(contains(error("bitnet_a_packed", [](json &c) { c["architectures"] = {"LlamaForCausalLM"}; }),
+                 "not a tensor of a LlamaForCausalLM of 4 layers"));
+  CHECK(contains(error("embed_gemma3_full",
+                       [](json &c) {
+                         c["architectures"] = {"Qwen3Model"};
+                         c["hidden_act"] = "silu";
+                         c["rope_theta"] = 1e6;
+                         c.erase("rope_parameters");
+                       }),
+                 "not a tensor of a Qwen3Model of 2 layers"));
+  CHECK(contains(error("embed_qwen3", [](json &c) { c["head_dim"] = 32, c["num_attention_heads"] = 8; }),
+                 "shape: [128, 128], expected [64, 128]"));
+}
+
 TEST_CASE("values that cannot be: scales, norms, masters, code 3") {
   const std::string scale = "model.layers.0.mlp.up_proj.weight_scale";
   const auto scale_error = [&](const TestTensor &tensor, bool divide) {
@@ -480,8 +637,8 @@ TEST_CASE("paths that are no model") {
   const ScratchFolder folder;
   CHECK(contains(message([&] { open_model(folder.path("none")); }), "none: cannot open: No such file or directory"));
   CHECK(contains(message([&] { open_model(folder.root()); }), "config.json: cannot open"));
-  folder.write("model.gguf", "GGUF");
-  CHECK(contains(message([&] { open_model(folder.path("model.gguf")); }), "model.gguf: not a folder and not a GGUF"));
+  folder.write("model.gguf", "none");
+  CHECK(contains(message([&] { open_model(folder.path("model.gguf")); }), "model.gguf: not a folder"));
   folder.write("config.json", small_config().dump());
   CHECK(contains(message([&] { open_model(folder.root()); }),
                  "has neither model.safetensors nor model.safetensors.index.json"));

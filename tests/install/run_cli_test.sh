@@ -66,6 +66,18 @@ golden=$data/goldens/bitnet_b8_bf16
 [ "$(stat -c %s "$scratch/l.npy")" -gt 1000 ] || complain "logits wrote next to nothing"
 says BitNetForCausalLM info -m "$golden"
 
+# A GGUF file, and what it leaves open: told once, and open to correction.
+quantised=$data/gguf/a-I2_S.gguf
+says 'GGUF version 3, ternary weights in I2_S (blocks of 128)' info -m "$quantised"
+says 'activation *relu2, from table: architecture bitnet, rope base 500000' info -m "$quantised"
+says 'activation *silu, from --activation' info -m "$quantised" --activation silu
+says 'I2_S (four rows interleaved)' info -m "$quantised" --i2s-layout rows4
+says 'note: .*I2_S is read as blocks of 128; .*--i2s-layout' info -m "$quantised"
+for model in "$quantised" "$data/goldens/bitnet_a_packed"; do
+  "$run" logits -m "$model" --tokens 1,2,3 --out "$scratch/l.npy" 2>/dev/null || complain "logits of $model failed"
+  [ "$(stat -c %s "$scratch/l.npy")" = 6272 ] || complain "logits of $model wrote $(stat -c %s "$scratch/l.npy") bytes"
+done
+
 # Embeddings: a folder that says how it pools, with a tokenizer of single bytes that ends a text with id 500.
 vectors=$scratch/embedding
 mkdir -p "$vectors/1_Pooling"
@@ -137,11 +149,19 @@ refuses 1 "no output head.*bitnet-run embed" logits -m "$vectors" --tokens 1 --o
 refuses 1 "no output head.*bitnet-run embed" -m "$vectors" -p x
 refuses 1 "no output head" perplexity -m "$vectors" -f "$scratch/text"
 refuses 1 "no embedding model" embed -m "$golden" --tokens 1
+refuses 1 "kernel_config.ini: cannot open" info -m "$quantised" --tl-config /nowhere/kernel_config.ini
+refuses 2 "i2s-layout" info -m "$quantised" --i2s-layout 32
+refuses 2 "activation" info -m "$quantised" --activation tanh
+refuses 1 "not a folder and not a GGUF file" info -m "$data/gguf/floats.npy"
 refuses 1 "outside the vocabulary" embed -m "$vectors" --tokens 1,512
 refuses 1 "line 3 has 3 tokens, the context holds 2" embed -m "$vectors" -f "$scratch/lines2" -c 2
 refuses 1 "there are no lines" embed -m "$vectors" -f "$scratch/empty"
 refuses 2 "tokens" embed -m "$vectors"
 refuses 2 "pooling" embed -m "$vectors" --tokens 1 --pooling first
+refuses 1 "kernel_config.ini: cannot open" info -m "$quantised" --tl-config /nowhere/kernel_config.ini
+refuses 2 "i2s-layout" info -m "$quantised" --i2s-layout 32
+refuses 2 "activation" info -m "$quantised" --activation tanh
+refuses 1 "not a folder and not a GGUF file" info -m "$data/gguf/floats.npy"
 refuses 1 "outside the vocabulary" logits -m "$golden" --tokens 1,99999 --out "$scratch/x.npy"
 refuses 1 "/nowhere" logits -m "$golden" --tokens 1 --out /nowhere/x.npy
 refuses 1 "/nowhere" perplexity -m "$demo" -f /nowhere/text

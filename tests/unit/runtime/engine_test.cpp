@@ -13,6 +13,7 @@
 #include "runtime/engine/generate.h"
 #include "runtime/error.h"
 #include "runtime/io/float_formats.h"
+#include "tests/made_model.h"
 
 namespace {
 std::atomic<int64_t> allocations{0};
@@ -315,6 +316,20 @@ TEST_CASE("every step of the forward pass has a kernel for every count of tokens
 TEST_CASE("decoding allocates nothing") {
   Engine engine(synthetic_model("demo"), options_of());
   engine.prefill(some_tokens(40));
+  engine.decode(1);
+  const int64_t before = allocations;
+  for (int32_t token = 0; token < 40; ++token) engine.decode(token);
+  CHECK(allocations == before);
+}
+
+TEST_CASE("decoding allocates nothing with every kind of norm, a window and scale groups") {
+  ModelConfig config = bittern::test::made_config();
+  config.linear_norms = config.qk_norm = config.post_norms = true;
+  config.window = 9;
+  config.global_every = 2;
+  config.scale_group = 64;
+  config.embedding_scale = 3;
+  Engine engine(std::make_unique<bittern::test::MadeModel>(config), options_of());
   engine.decode(1);
   const int64_t before = allocations;
   for (int32_t token = 0; token < 40; ++token) engine.decode(token);
