@@ -92,12 +92,12 @@ class Parser {
     c_.qk_norm = found->qk_norm;
     c_.post_norms = found->post_norms;
     config_.interleaved = found->interleaved;
+    refuse_unknown();
     for (const IntegerKey &row : kIntegers) c_.*row.value = get(row.key).integer(row.least, row.most);
     read_heads();
     read_vocabulary();
     read_rope();
     read_windows();
-    refuse_unknown();
     c_.rms_eps = static_cast<float>(get("attention.layer_norm_rms_epsilon").number(1e-12, 0.1));
     if (const GgufValue *scale = find("attention.scale"))
       c_.attention_scale = static_cast<float>(scale->number(0, 1e6));
@@ -189,6 +189,10 @@ class Parser {
   }
 
   void refuse_unknown() const {
+    if (const GgufValue *count = file_.find("split.count"); count && count->integer(0, INT64_MAX) > 1) {
+      count->fail(
+          fmt::format("a part of a model in {} files is not supported: join them first", count->integer(0, INT64_MAX)));
+    }
     for (const NeutralKey &row : kNeutral) {
       const GgufValue *value = find(row.key);
       if (!value) continue;
