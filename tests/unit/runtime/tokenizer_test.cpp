@@ -92,7 +92,8 @@ TEST_CASE("the Llama-3 tokenizer gives tiktoken's ids for every string") {
     return;
   }
   const json fixture = read_json("tokenizer/llama3_fixture.json");
-  const auto tokenizer = Tokenizer::parse(from_tiktoken(path, fixture).dump(), "llama3");
+  const TokenizerSpec spec = parse_tokenizer_json(from_tiktoken(path, fixture).dump(), "llama3");
+  const auto tokenizer = make_tokenizer(spec);
   for (const json &row : fixture["cases"]) {
     const std::string text = row["text"];
     const auto ids = row["ids"].get<std::vector<int32_t>>();
@@ -113,8 +114,7 @@ TEST_CASE("the Llama-3 tokenizer gives tiktoken's ids for every string") {
     CHECK(stream(*tokenizer, ids) == row["text"].get<std::string>());
   }
   // The same through GGUF's arrays, which say all there is to say.
-  const GgufTokenizer metadata =
-      gguf_of_spec(parse_tokenizer_json(from_tiktoken(path, fixture).dump(), "llama3"), 128256);
+  const GgufTokenizer metadata = gguf_of_spec(spec, 128256);
   CHECK(metadata.pre == "llama-bpe");
   CHECK(metadata.huggingface_json.empty());
   const auto again = make_tokenizer(spec_of_gguf(metadata, "gguf"));
