@@ -164,7 +164,8 @@ bool converse(Chat &chat, LineReader &reader, std::FILE *err) {
 bool run_chat(const ChatCommand &command, std::atomic<bool> &interrupt, std::FILE *out, std::FILE *err) {
   std::unique_ptr<ModelSource> source = open_model(command.model, command.open);
   const std::unique_ptr<Tokenizer> tokenizer = open_tokenizer(*source);
-  const ChatTemplate chat_template = find_chat_template(*source, *tokenizer, command.chat_template);
+  const ChatTemplate chat_template =
+      find_chat_template(source->path(), source->config(), *tokenizer, command.chat_template);
   const Sampling sampling = resolve_sampling(command.sampling, source->config().generation);
   Engine engine(std::move(source), command.engine);
   ChatSession session(engine, *tokenizer, chat_template, sampling, command.count);

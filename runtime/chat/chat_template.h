@@ -64,8 +64,10 @@ class ChatTemplate {
 
 // The template of a model: `wanted` when it is not empty (a built-in name, the name of one of the model's own, or a
 // file), else the model's own (chat_template.jinja, tokenizer_config.json's chat_template, a GGUF file's
-// tokenizer.chat_template), else the built-in one that fits its vocabulary. Throws Error when there is none.
-ChatTemplate find_chat_template(const ModelSource &source, const Tokenizer &tokenizer, const std::string &wanted);
+// tokenizer.chat_template), else the built-in one that fits its vocabulary. `model_path` is the folder or file that the
+// model was opened from. Throws Error when there is none.
+ChatTemplate find_chat_template(const std::string &model_path, const ModelConfig &config, const Tokenizer &tokenizer,
+                                const std::string &wanted);
 
 // The table of built-in templates.
 struct BuiltinTemplate {

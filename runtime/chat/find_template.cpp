@@ -105,8 +105,8 @@ ChatTemplateText builtin(const BuiltinTemplate &row) {
   return {fmt::format("built-in template {}", row.name), std::string(row.text)};
 }
 
-ChatTemplateText choose(const Found &found, const ModelSource &source, const Tokenizer &tokenizer,
-                        const std::string &wanted) {
+ChatTemplateText choose(const Found &found, const std::string &model_path, const ModelConfig &config,
+                        const Tokenizer &tokenizer, const std::string &wanted) {
   if (!wanted.empty()) {
     for (const auto &[name, text] : found.named)
       if (name == wanted) return text;
@@ -117,28 +117,28 @@ ChatTemplateText choose(const Found &found, const ModelSource &source, const Tok
         fmt::format("--chat-template {}: neither a file nor a known template (known: {})", wanted, builtin_names()));
   }
   if (found.main) return *found.main;
-  if (const BuiltinTemplate *row = recognise_template(tokenizer, source.config().architecture)) return builtin(*row);
+  if (const BuiltinTemplate *row = recognise_template(tokenizer, config.architecture)) return builtin(*row);
   throw Error(
       fmt::format("{}: has no chat template, and its vocabulary is that of no family with a built-in one; "
                   "--chat-template names one of {}, or a file",
-                  source.path(), builtin_names()));
+                  model_path, builtin_names()));
 }
 
 }  // namespace
 
-ChatTemplate find_chat_template(const ModelSource &source, const Tokenizer &tokenizer, const std::string &wanted) {
+ChatTemplate find_chat_template(const std::string &model_path, const ModelConfig &config, const Tokenizer &tokenizer,
+                                const std::string &wanted) {
   Found found;
-  if (is_folder(source.path()))
-    found = read_folder(source.path());
-  else if (is_file(source.path()) && MappedFile(source.path()).text().starts_with("GGUF"))
-    found = read_gguf(source.path());
-  const ModelConfig &config = source.config();
+  if (is_folder(model_path))
+    found = read_folder(model_path);
+  else if (is_file(model_path) && MappedFile(model_path).text().starts_with("GGUF"))
+    found = read_gguf(model_path);
   ChatVariables variables;
   const int32_t bos = tokenizer.bos() >= 0 ? tokenizer.bos() : config.bos;
   const int32_t eos = tokenizer.eos() >= 0 ? tokenizer.eos() : config.eos.empty() ? -1 : config.eos[0];
   variables.bos_token = found.bos ? *found.bos : token_of(tokenizer, bos);
   variables.eos_token = found.eos ? *found.eos : token_of(tokenizer, eos);
-  return ChatTemplate(choose(found, source, tokenizer, wanted), std::move(variables));
+  return ChatTemplate(choose(found, model_path, config, tokenizer, wanted), std::move(variables));
 }
 
 }  // namespace bittern::runtime

@@ -10,6 +10,7 @@
 #include "runtime/chat/chat_template.h"
 #include "runtime/chat/session.h"
 #include "runtime/error.h"
+#include "tests/gguf_builder.h"
 #include "tests/llama3_vocabulary.h"
 #include "tests/scratch_folder.h"
 
@@ -152,7 +153,7 @@ TEST_CASE("a model's own template comes first, a wanted one before it") {
     std::filesystem::copy(kDemo + "/" + file, folder.path(file));
   const auto tokenizer = demo_tokenizer();
   const auto find = [&](const std::string &wanted = "") {
-    return find_chat_template(*open_model(folder.root()), *tokenizer, wanted);
+    return find_chat_template(folder.root(), open_model(folder.root())->config(), *tokenizer, wanted);
   };
   const std::vector<Message> messages = {{"user", "x"}};
   CHECK(find().name() == "built-in template bitnet");
@@ -184,15 +185,40 @@ TEST_CASE("a model's own template comes first, a wanted one before it") {
   CHECK_THROWS_WITH_AS(find(), doctest::Contains("tokenizer_config.json"), Error);
   folder.write("tokenizer_config.json", "{}");
   const auto strange = tokenizer_with({"<x>"});
-  CHECK_THROWS_WITH_AS(find_chat_template(*open_model(folder.root()), *strange, ""),
+  CHECK_THROWS_WITH_AS(find_chat_template(folder.root(), open_model(folder.root())->config(), *strange, ""),
                        doctest::Contains("has no chat template"), Error);
+}
+
+TEST_CASE("a GGUF file has its template in its metadata") {
+  ScratchFolder folder;
+  const auto tokenizer = demo_tokenizer();
+  const auto find = [&](const std::vector<std::pair<std::string, std::string>> &entries,
+                        const std::string &wanted = "") {
+    bittern::test::GgufBuilder builder;
+    for (const auto &[key, text] : entries) builder.string(key, text);
+    folder.write("m.gguf", builder.bytes());
+    ModelConfig config;
+    config.architecture = "bitnet-b1.58";
+    config.bos = 4080;
+    return find_chat_template(folder.path("m.gguf"), config, *tokenizer, wanted);
+  };
+  const std::vector<Message> messages = {{"user", "x"}};
+  CHECK(find({}).name() == "built-in template bitnet");
+  CHECK(find({}).render(messages, false).text == "<|begin_of_text|>User: x<|eot_id|>");
+  const auto two = std::vector<std::pair<std::string, std::string>>{{"tokenizer.chat_template", "own {{ bos_token }}"},
+                                                                    {"tokenizer.chat_template.rag", "rag"}};
+  CHECK(find(two).name() == folder.path("m.gguf") + ": tokenizer.chat_template");
+  CHECK(find(two).render(messages, false).text == "own <|begin_of_text|>");
+  CHECK(find(two, "rag").render(messages, false).text == "rag");
+  CHECK_THROWS_WITH_AS(find({{"tokenizer.chat_template", "{{ x"}}),
+                       doctest::Contains("m.gguf: tokenizer.chat_template:1:1: '{{' without '}}'"), Error);
 }
 
 TEST_CASE("a conversation on a reused cache says what it would say from scratch") {
   const auto tokenizer = demo_tokenizer();
   const auto source = [] { return open_model(kDemo); };
   Engine engine(source(), engine_options()), other(source(), engine_options());
-  const ChatTemplate chat_template = find_chat_template(*source(), *tokenizer, "");
+  const ChatTemplate chat_template = find_chat_template(kDemo, source()->config(), *tokenizer, "");
   std::atomic<bool> never{false};
   ChatSession session(engine, *tokenizer, chat_template, greedy(), 20);
   session.set_system("Speak of the sea.");
@@ -229,7 +255,7 @@ TEST_CASE("a conversation on a reused cache says what it would say from scratch"
 TEST_CASE("interrupted, refused or too long: the conversation stays sound") {
   const auto tokenizer = demo_tokenizer();
   Engine engine(open_model(kDemo), engine_options(48));
-  const ChatTemplate chat_template = find_chat_template(*open_model(kDemo), *tokenizer, "");
+  const ChatTemplate chat_template = find_chat_template(kDemo, open_model(kDemo)->config(), *tokenizer, "");
   std::atomic<bool> interrupt{true};
   ChatSession session(engine, *tokenizer, chat_template, greedy(), 1000);
   const auto quiet = [](const std::string &) {};
