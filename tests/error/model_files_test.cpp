@@ -638,7 +638,7 @@ TEST_CASE("paths that are no model") {
   CHECK(contains(message([&] { open_model(folder.path("none")); }), "none: cannot open: No such file or directory"));
   CHECK(contains(message([&] { open_model(folder.root()); }), "config.json: cannot open"));
   folder.write("model.gguf", "none");
-  CHECK(contains(message([&] { open_model(folder.path("model.gguf")); }), "model.gguf: not a folder"));
+  CHECK(contains(message([&] { open_model(folder.path("model.gguf")); }), "model.gguf: not a folder and not a GGUF"));
   folder.write("config.json", small_config().dump());
   CHECK(contains(message([&] { open_model(folder.root()); }),
                  "has neither model.safetensors nor model.safetensors.index.json"));
