@@ -80,7 +80,8 @@ Weights::Weights(const ModelSource &source, const Plan &plan, HeadType head_type
   image_ = HugeBuffer(image_bytes_, "the weights");
   place(source, plan, head_type);  // gives addresses
 
-  std::string key = source.identity();
+  // A newer reader may give the same file another meaning.
+  std::string key = source.identity() + "bittern " BITTERN_VERSION;
   for (const Projection &projection : projections_) {
     const bt_layout &layout = *layers_[0][projection.name()].layout;
     key += std::string("\n") + layout.name + " " + layout.version;

@@ -30,7 +30,7 @@ std::string heldout() {
 }
 
 Engine demo(const char *kernels, int threads) {
-  EngineOptions options;
+  EngineOptions options = fresh_weights();
   options.kernels = parse_kernel_choice(kernels);
   options.threads = threads;
   return Engine(open_model(kModel), options);

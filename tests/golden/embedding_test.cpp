@@ -22,7 +22,7 @@ bool same_bits(const std::vector<float> &a, const std::vector<float> &b) {
 }
 
 std::unique_ptr<Engine> open(const Golden &golden, const std::string &kernels, int threads, int64_t context = 64) {
-  EngineOptions options;
+  EngineOptions options = fresh_weights();
   options.kernels = parse_kernel_choice(kernels);
   options.threads = threads;
   options.context = context;
@@ -111,7 +111,7 @@ TEST_CASE("vectors match the reference for both poolings, alone and together wit
 TEST_CASE("f16 keys and values hold the tolerance of praw, whole and token by token") {
   const Golden golden("embed_gemma3_sliding");
   for (const char *kernels : kKernels) {
-    EngineOptions options;
+    EngineOptions options = fresh_weights();
     options.kernels = parse_kernel_choice(kernels);
     options.kv = KvType::F16;
     options.threads = 2;

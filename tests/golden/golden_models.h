@@ -60,6 +60,13 @@ inline std::vector<float> run_tokens(Engine &engine, std::span<const int32_t> to
   return all;
 }
 
+// Options whose weights come from the model's files every time: what an earlier build packed proves nothing.
+inline EngineOptions fresh_weights() {
+  EngineOptions options;
+  options.prepacked_cache = false;
+  return options;
+}
+
 struct Difference {
   double max_over_rms = 0, relative_l2 = 0;
 };

@@ -28,7 +28,7 @@ TEST_CASE("logits match the reference, bit-identical for kernels, threads and sp
       for (int threads : {1, 2}) {
         CAPTURE(kernels);
         CAPTURE(threads);
-        EngineOptions options;
+        EngineOptions options = fresh_weights();
         options.kernels = parse_kernel_choice(kernels);
         options.threads = threads;
         options.context = 64;
@@ -57,7 +57,7 @@ TEST_CASE("greedy tokens match up to strict_tokens") {
     const Golden golden(name);
     for (const char *kernels : kKernels) {
       CAPTURE(kernels);
-      EngineOptions options;
+      EngineOptions options = fresh_weights();
       options.kernels = parse_kernel_choice(kernels);
       options.threads = 2;
       Engine engine(open_model(golden.folder), options);
@@ -84,7 +84,7 @@ TEST_CASE("f16 keys and values and the int8 head hold the tolerance of praw") {
       for (bool half : {false, true}) {
         CAPTURE(kernels);
         CAPTURE(half);
-        EngineOptions options;
+        EngineOptions options = fresh_weights();
         options.kernels = parse_kernel_choice(kernels);
         options.threads = 2;
         if (half)

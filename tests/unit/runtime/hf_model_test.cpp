@@ -254,7 +254,7 @@ TEST_CASE("presets: true shapes, the same numbers whoever asks for which rows") 
                                                     {"embedding-0.6b", 440'401'920}, {"100b", 99'958'652'928}};
   for (const auto &[name, wanted] : sizes) {
     CAPTURE(name);
-    const ModelConfig &shape = synthetic_model(name)->config();
+    const ModelConfig shape = synthetic_model(name)->config();
     int64_t weights = 0;
     for (size_t i = 0; i < kLinearCount; ++i) {
       const auto [rows, cols] = linear_shape(shape, static_cast<Linear>(i));
