@@ -12,6 +12,7 @@
 #include "runtime/model/formats.h"
 #include "runtime/model/gguf_file.h"
 #include "runtime/model/gguf_float.h"
+#include "runtime/model/gguf_names.h"
 #include "runtime/model/gguf_ternary.h"
 
 using namespace bittern::runtime;
@@ -48,31 +49,29 @@ void use_ternary(const GgufTensor &tensor, const TernaryOptions &options) {
   const GgufTernary matrix(tensor, rows, cols, options);
   std::vector<int8_t> trits(static_cast<size_t>(cols));
   for (int64_t row = 0; row < rows; ++row) {
-    try {
-      matrix.decode(row, 1, trits.data(), cols);
-      check(trits);
-    } catch (const Error &) {  // no trit
-    }
+    matrix.decode(row, 1, trits.data(), cols);
+    check(trits);
   }
   matrix.common_scale();
 }
 
+// Exceptions are slow here, so only what can go well is tried.
 void use(const GgufTensor &tensor) {
   const int64_t rows = tensor.dims[1], cols = tensor.dims[0];
-  if (!GgufTernary::is_ternary(tensor.type)) {
-    if (is_plain_float(tensor.type)) ternary_magnitude(as_plain_tensor(tensor));
+  if (tensor.rank != 2) {
+    check_gguf_vector(tensor, cols);
+    read_gguf_vector(tensor);
+  } else if (!GgufTernary::is_ternary(tensor.type)) {
     const FloatMatrix matrix = gguf_float_matrix(tensor, rows, cols);
     std::vector<float> row(static_cast<size_t>(cols));
     for (int64_t i = 0; i < rows; ++i) matrix.fill(i, 1, row.data());
-    return;
-  }
-  const std::vector<TernaryTile> tiles{{rows, cols, 32, 96, 32}}, other{{rows, cols, rows, 64, 64}};
-  for (const TernaryOptions &options :
-       {TernaryOptions{"128", {}}, TernaryOptions{"64", tiles}, TernaryOptions{"rows4", other}}) {
-    try {
-      use_ternary(tensor, options);
-    } catch (const Error &) {  // another shape, size or scale
-    }
+  } else if (tensor.type == GgmlType::I2_S) {
+    for (const char *layout : {"128", "64", "rows4"}) use_ternary(tensor, {layout, {}});
+  } else {
+    // TL1 and TL2 need some tile sizes; what the columns divide by decides which.
+    const bool tl1 = tensor.type == GgmlType::TL1;
+    use_ternary(tensor,
+                {"128", {{rows, cols, cols % 128 == 0 ? rows : 32, tl1 ? 64 : 96, tl1 && rows % 64 == 0 ? 64 : 32}}});
   }
 }
 
