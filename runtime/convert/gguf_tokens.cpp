@@ -64,8 +64,12 @@ void add_gguf_tokens(const Conversion &conversion, GgufMetadata &metadata) {
         fmt::format("GGUF names {} tokens that end a text, this model has {}: the others are not in the file",
                     kStops.size(), stops.size()));
   }
-  const std::string chat_template = chat_template_of(conversion.files);
-  if (!chat_template.empty()) metadata.string("tokenizer.chat_template", chat_template);
+  std::vector<std::string> named;
+  for (const auto &[name, text] : chat_templates_of(conversion.files)) {
+    metadata.string(name.empty() ? "tokenizer.chat_template" : "tokenizer.chat_template." + name, text);
+    if (!name.empty()) named.push_back(name);
+  }
+  if (!named.empty()) metadata.strings("tokenizer.chat_templates", named);
 }
 
 }  // namespace bittern::runtime

@@ -27,7 +27,7 @@ bool begins_with(const std::string &path, std::string_view magic) {
 }
 
 // What transformers wants to know beside tokenizer.json, and chat templates use by name.
-std::string tokenizer_config(const TokenizerSpec &spec) {
+std::string tokenizer_config(const TokenizerSpec &spec, const std::map<std::string, std::string> &templates) {
   nlohmann::ordered_json out;
   out["tokenizer_class"] = "PreTrainedTokenizerFast";
   const auto token = [&](const char *name, int32_t id) {
@@ -37,18 +37,30 @@ std::string tokenizer_config(const TokenizerSpec &spec) {
   token("eos_token", spec.eos);
   token("unk_token", spec.unk);
   token("pad_token", spec.pad);
+  // One template has a file of its own; several stand here by name.
+  for (const auto &[name, text] : templates) {
+    if (templates.size() > 1) out["chat_template"].push_back({{"name", name}, {"template", text}});
+  }
   return out.dump(2) + "\n";
 }
 
 ModelFiles files_of_gguf(const std::string &path, const std::function<void(const std::string &)> &note) {
   const GgufFile file(path);
   ModelFiles files;
+  constexpr std::string_view kTemplate = "tokenizer.chat_template";
+  std::map<std::string, std::string> templates;
+  for (const GgufValue &value : file.metadata()) {
+    if (value.type() != GgufType::String || !value.key().starts_with(kTemplate)) continue;
+    const std::string_view rest = value.key().substr(kTemplate.size());
+    if (rest.empty()) templates["default"] = value.string();
+    if (rest.starts_with('.')) templates[std::string(rest.substr(1))] = value.string();
+  }
   if (file.find("tokenizer.ggml.tokens")) {
     const TokenizerSpec spec = read_tokenizer_spec(path, note);
     files["tokenizer.json"] = to_tokenizer_json(spec);
-    files["tokenizer_config.json"] = tokenizer_config(spec);
+    files["tokenizer_config.json"] = tokenizer_config(spec, templates);
   }
-  if (const GgufValue *text = file.find("tokenizer.chat_template")) files["chat_template.jinja"] = text->string();
+  if (templates.size() == 1) files["chat_template.jinja"] = templates.begin()->second;
   return files;
 }
 
@@ -71,13 +83,21 @@ ModelFiles read_model_files(const std::string &model_path, const std::function<v
   return files;
 }
 
-std::string chat_template_of(const ModelFiles &files) {
-  if (const auto found = files.find("chat_template.jinja"); found != files.end()) return found->second;
-  const auto config = files.find("tokenizer_config.json");
-  if (config == files.end()) return "";
-  const JsonDocument document(config->second, config->first);
-  const auto text = document.root().find_value("chat_template");
-  return text && text->is(Json::Type::String) ? text->string() : "";
+std::map<std::string, std::string> chat_templates_of(const ModelFiles &files) {
+  std::map<std::string, std::string> out;
+  if (const auto config = files.find("tokenizer_config.json"); config != files.end()) {
+    const JsonDocument document(config->second, config->first);
+    const auto field = document.root().find_value("chat_template");
+    if (field && field->is(Json::Type::String)) out[""] = field->string();
+    if (field && field->is(Json::Type::Array)) {
+      for (const Json entry : *field) {
+        const std::string name = entry.get("name").string();
+        out[name == "default" ? "" : name] = entry.get("template").string();
+      }
+    }
+  }
+  if (const auto found = files.find("chat_template.jinja"); found != files.end()) out[""] = found->second;
+  return out;
 }
 
 }  // namespace bittern::runtime

@@ -2,6 +2,7 @@
 // whichever form they have there.
 #pragma once
 #include <functional>
+#include <map>
 #include <string>
 
 #include "runtime/convert/conversion.h"
@@ -12,7 +13,8 @@ namespace bittern::runtime {
 // and chat_template.jinja made from its metadata. Throws Error when one cannot be read.
 ModelFiles read_model_files(const std::string &model_path, const std::function<void(const std::string &)> &note);
 
-// The chat template among them (chat_template.jinja, else tokenizer_config.json's), or "".
-std::string chat_template_of(const ModelFiles &files);
+// The chat templates among them by name, the default one under "": chat_template.jinja, else tokenizer_config.json's,
+// which may have several.
+std::map<std::string, std::string> chat_templates_of(const ModelFiles &files);
 
 }  // namespace bittern::runtime
