@@ -91,17 +91,26 @@ grep -q "^error: $scratch/kept-folder/model.safetensors: cannot write.*: File to
 ! [ -e "$scratch/kept-folder" ] || complain "a full disk, folder: something is there"
 ! compgen -G "$scratch/*.part" >/dev/null || complain "left over: $(echo "$scratch"/*.part)"
 
+# wait_for FILE: until it is there and not empty.
+wait_for() {
+  for _ in $(seq 1200); do
+    [ -s "$1" ] && return
+    sleep 0.05
+  done
+}
+
 # Killed in the middle, at several moments: the old result stays, and the next run removes what was left.
 killed=0
-for delay in 0.2 0.4 0.7 1.1 1.6; do
+for delay in 0 0.1 0.3 0.6; do
   "$convert" synth --preset 2b-4t --format gguf-i2_s -o "$scratch/kept" --force --quiet >/dev/null 2>&1 &
   child=$!
-  sleep "$delay"
+  wait_for "$scratch/kept.$child.part"
+  sleep $delay
   if kill -9 $child 2>/dev/null; then
     wait $child 2>/dev/null
     [ -e "$scratch/kept.$child.part" ] && killed=$((killed + 1))
   fi
-  [ "$(cat "$scratch/kept" 2>/dev/null | head -c 10)" = old ] || complain "kill -9 after $delay s: the old result is gone"
+  [ "$(head -c 10 "$scratch/kept")" = old ] || complain "kill -9 $delay s into writing: the old result is gone"
 done
 [ $killed -gt 0 ] || complain "no process was killed while it wrote"
 "$convert" synth --preset demo --format bittern -o "$scratch/kept" --force >/dev/null 2>&1 || complain "the run after the kills failed"
@@ -110,10 +119,7 @@ done
 # Ctrl-C: nothing stays, and it is said.
 "$convert" synth --preset 2b-4t --format gguf-i2_s -o "$scratch/stopped" --quiet >/dev/null 2>"$scratch/err" &
 child=$!
-for _ in $(seq 300); do
-  [ -s "$scratch/stopped.$child.part" ] && break
-  sleep 0.05
-done
+wait_for "$scratch/stopped.$child.part"
 kill -INT $child
 wait $child
 [ $? = 1 ] || complain "Ctrl-C: the exit status is not 1"
