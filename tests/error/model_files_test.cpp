@@ -476,7 +476,8 @@ TEST_CASE("modules.json and the pooling module: what is not one vector of one mo
   CHECK(contains(modules(R"([{"type":"Pooling"}])"), "'path' is missing"));
   for (const char *path : {"", ".", "..", "../x", "a/b", "a\\\\b", "a\\u0000"})
     CHECK_MESSAGE(contains(modules((std::string(R"([{"type":"Pooling","path":")") + path + "\"}]").c_str()),
-                   "[0].path: not a plain folder name"), path);
+                           "[0].path: not a plain folder name"),
+                  path);
 
   const auto pooling = [](const char *text) { return message([&] { parse_pooling(text, "config.json"); }); };
   CHECK(parse_pooling(R"({"pooling_mode_lasttoken":true,"pooling_mode_mean_tokens":false})", "c") == Pooling::Last);

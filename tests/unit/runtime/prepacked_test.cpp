@@ -1,7 +1,6 @@
 // The prepacked cache gives back exactly what was written, or nothing: damage anywhere, another key or size, and a
 // folder that cannot be written must all lead to packing again, with one warning where something is wrong.
 #include "runtime/engine/prepacked.h"
-#include "runtime/io/checksum.h"
 
 #include <doctest/doctest.h>
 #include <stdlib.h>
@@ -16,6 +15,7 @@
 
 #include "runtime/engine/engine.h"
 #include "runtime/error.h"
+#include "runtime/io/checksum.h"
 #include "tests/scratch_folder.h"
 
 using namespace bittern::runtime;
