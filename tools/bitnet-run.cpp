@@ -27,9 +27,13 @@ extern "C" void request_stop(int number) {
   signal(number, SIG_DFL);
 }
 
+// In a chat Ctrl-C ends an answer, never the program.
+extern "C" void interrupt_answer(int) { stop_requested = true; }
+
 constexpr const char *kExamples = R"(Examples:
   bitnet-run -m tests/data/demo -p "In the beginning" -n 64
   bitnet-run -m MODEL -p "The LORD" --temperature 0.8 --top-p 0.95 --seed 7 --json
+  bitnet-run chat -m MODEL --system "Be brief."
   bitnet-run perplexity -m tests/data/demo -f tests/data/demo-reference/heldout.txt
   bitnet-run logits -m MODEL --tokens 1,2,3 --out logits.npy
   bitnet-run embed -m MODEL -f lines.txt --json
@@ -68,6 +72,15 @@ struct EngineFlags {
   }
 };
 
+void add_sampling(CLI::App &app, SamplingParams &sampling) {
+  app.add_option("--temperature", sampling.temperature, "0 is greedy");
+  app.add_option("--top-k", sampling.top_k, "Keep the K most probable tokens; 0 is off");
+  app.add_option("--top-p", sampling.top_p, "Keep the most probable tokens that sum to P; 1 is off");
+  app.add_option("--min-p", sampling.min_p, "Keep tokens at least P times as probable as the best; 0 is off");
+  app.add_option("--repeat-penalty", sampling.repetition_penalty, "Penalty for tokens seen before; 1 is off");
+  app.add_option("--seed", sampling.seed, "Seed of the draws")->capture_default_str();
+}
+
 int run(int argc, char **argv) {
   CLI::App app{"Runs BitNet b1.58 language models on the CPU."};
   app.name("bitnet-run");
@@ -84,14 +97,24 @@ int run(int argc, char **argv) {
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 40))
       ->capture_default_str();
   app.add_flag("--ignore-eos", generate.ignore_eos, "Go on after a stop token");
-  app.add_option("--temperature", generate.sampling.temperature, "0 is greedy");
-  app.add_option("--top-k", generate.sampling.top_k, "Keep the K most probable tokens; 0 is off");
-  app.add_option("--top-p", generate.sampling.top_p, "Keep the most probable tokens that sum to P; 1 is off");
-  app.add_option("--min-p", generate.sampling.min_p, "Keep tokens at least P times as probable as the best; 0 is off");
-  app.add_option("--repeat-penalty", generate.sampling.repetition_penalty, "Penalty for tokens seen before; 1 is off");
-  app.add_option("--seed", generate.sampling.seed, "Seed of the draws")->capture_default_str();
+  add_sampling(app, generate.sampling);
   app.add_flag("--json", generate.json, "One JSON object instead of text");
   flags.add(app);
+
+  ChatCommand chat;
+  ModelFlags chat_model;
+  EngineFlags chat_flags;
+  CLI::App *chat_app = app.add_subcommand("chat", "A conversation, by the model's chat template");
+  chat_model.add(*chat_app)->required();
+  CLI::Option *chat_prompt = chat_app->add_option("-p,--prompt", chat.prompt, "One message; its answer is all");
+  chat_app->add_option("--system", chat.system, "System message");
+  chat_app->add_option("--chat-template", chat.chat_template,
+                       "bitnet, llama-3, chatml, falcon3, gemma, llama-2, or a file (default: the model's own)");
+  chat_app->add_option("-n,--n-predict", chat.count, "Most tokens of an answer (default: the context)")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
+  chat_app->add_flag("--json", chat.json, "A line of JSON for every answer");
+  add_sampling(*chat_app, chat.sampling);
+  chat_flags.add(*chat_app);
 
   LogitsCommand logits;
   ModelFlags logits_model;
@@ -144,6 +167,17 @@ int run(int argc, char **argv) {
     return app.exit(e) == 0 ? 0 : kUsage;
   }
 
+  if (*chat_app) {
+    chat.model = chat_model.model;
+    chat.open = chat_model.resolved();
+    chat.engine = chat_flags.resolved();
+    chat.has_prompt = static_cast<bool>(*chat_prompt);
+    // Not restarting reads: Ctrl-C at the prompt has to come back from them.
+    struct sigaction action = {};
+    action.sa_handler = interrupt_answer;
+    sigaction(SIGINT, &action, nullptr);
+    return run_chat(chat, stop_requested, stdout, stderr) ? 0 : kBadInput;
+  }
   if (*logits_app) {
     logits.model = logits_model.model;
     logits.open = logits_model.resolved();

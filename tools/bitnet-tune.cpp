@@ -66,7 +66,7 @@ int main(int argc, char **argv) {
   app.add_option("--patience", tune.patience, "estimate (no timing), quick, normal or exhaustive")
       ->capture_default_str();
   app.add_option("--time-limit", tune.time_limit, "Seconds in all (default: the patience's own)")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1.0, 1e7));
   app.add_flag("--again", tune.again, "Search again even where there is a winner already");
   app.add_option("--report", tune.report, "Write a picture of the results to this HTML file");
   std::string db;

@@ -20,6 +20,11 @@ constexpr double kDecodeWeight = 0.8;
 // Layouts whose decode is this close to the best one's are tried at larger batches too.
 constexpr double kLayoutSlack = 1.06;
 constexpr size_t kMostLayouts = 3;
+// The play-off of layouts: those within this factor of the best, at most so many, for so many rounds together.
+constexpr double kPlayoffSlack = 1.4;
+constexpr size_t kPlayoff = 5;
+constexpr int kPlayoffRounds = 9;
+constexpr auto kPlayoffTime = std::chrono::milliseconds(1500);
 // The part of the time that is kept for linking the pack and proving it once more.
 constexpr double kPackShare = 0.12;
 // Models whose distinct matrices hold more elements than this get the patience's larger limit.
@@ -59,8 +64,9 @@ std::string program_build() {
 // All batch sizes of one kernel at fixed sizes: they share a weight layout.
 class Tuner::Shape {
  public:
-  Shape(Tuner &tuner, const KernelWork &work, Clock::time_point deadline)
-      : tuner_(tuner), work_(work), patience_(tuner.options_.patience), deadline_(deadline) {
+  // `fraction`: its part of the whole run, for the progress bar.
+  Shape(Tuner &tuner, const KernelWork &work, Clock::time_point deadline, double fraction)
+      : tuner_(tuner), work_(work), patience_(tuner.options_.patience), deadline_(deadline), fraction_(fraction) {
     std::vector<int64_t> ms = work.m_values;
     std::sort(ms.begin(), ms.end());
     for (int64_t m : ms) {
@@ -125,6 +131,8 @@ class Tuner::Shape {
       const auto until =
           Clock::now() + std::chrono::duration_cast<Clock::duration>((deadline_ - Clock::now()) * 0.85 * share);
       explore(*fields_[f], layouts, until);
+      compare_layouts(*fields_[f], until);
+      step_done();
       if (f == 0) layouts = near_best(*fields_[f]);
     }
     const std::string layout = settle(choices);
@@ -137,12 +145,16 @@ class Tuner::Shape {
         tuner_.records_.set_winner(winner);
         found.push_back(field->outcome(t, winner, arm));
       }
+      step_done();
     }
     outcomes.insert(outcomes.end(), found.begin(), found.end());
     return true;
   }
 
  private:
+  // Each batch size is explored and then judged; together they are this kernel's part of the bar.
+  void step_done() { tuner_.progress_.fraction += fraction_ / (2.0 * static_cast<double>(fields_.size())); }
+
   static size_t rank(const std::string &patience) {
     for (size_t i = 0; i < patiences().size(); ++i)
       if (patiences()[i].name == patience) return i;
@@ -223,13 +235,34 @@ class Tuner::Shape {
     return arm;
   }
 
-  // Slow-down of each layout against the best, averaged over thread counts.
-  std::map<std::string, double> relative(const Field &field) const {
+  // The best of each layout that may still win, measured together: what they were found by was measured at other
+  // moments, and a neighbour's minute would choose the layout.
+  void compare_layouts(Field &field, Clock::time_point until) {
+    for (size_t t = 0; t < threads(); ++t) {
+      std::vector<std::pair<double, int64_t>> order;
+      for (const auto &[layout, entry] : field.best_by_layout(t)) order.push_back(entry);
+      std::sort(order.begin(), order.end());
+      std::vector<int64_t> arms;
+      for (const auto &[us, arm] : order)
+        if (arms.size() < kPlayoff && us <= order.front().first * kPlayoffSlack) arms.push_back(arm);
+      if (arms.size() > 1) field.measure(t, false, std::max(until, Clock::now() + kPlayoffTime))(arms, kPlayoffRounds);
+    }
+  }
+
+  // Slow-down of each layout against the best, averaged over thread counts. Layouts that were measured together are
+  // compared by the rounds they share.
+  std::map<std::string, double> relative(Field &field) const {
     std::map<std::string, std::pair<double, size_t>> sums;
     for (size_t t = 0; t < threads(); ++t) {
-      const auto best = field.best_by_layout(t);
+      auto best = field.best_by_layout(t);
+      const int64_t reference = best_arm(field, t);
+      const double unit = field.timings(t).quartile_us(reference);
       double fastest = 0;
-      for (const auto &[layout, entry] : best) fastest = fastest == 0 ? entry.first : std::min(fastest, entry.first);
+      for (auto &[layout, entry] : best) {
+        const bool together = field.timings(t).common(reference, entry.second) >= kPlayoffRounds;
+        entry.first = together ? 1 / field.timings(t).compare(reference, entry.second).ratio : entry.first / unit;
+        fastest = fastest == 0 ? entry.first : std::min(fastest, entry.first);
+      }
       for (const auto &[layout, entry] : best) {
         sums[layout].first += entry.first / fastest;
         ++sums[layout].second;
@@ -241,7 +274,7 @@ class Tuner::Shape {
     return result;
   }
 
-  std::set<std::string> near_best(const Field &field) const {
+  std::set<std::string> near_best(Field &field) const {
     std::vector<std::pair<double, std::string>> order;
     for (const auto &[layout, cost] : relative(field)) order.emplace_back(cost, layout);
     std::sort(order.begin(), order.end());
@@ -336,6 +369,7 @@ class Tuner::Shape {
   const KernelWork &work_;
   const Patience &patience_;
   Clock::time_point deadline_;
+  double fraction_;
   std::vector<std::unique_ptr<Field>> fields_;
   std::string default_layout_;
 };
@@ -371,7 +405,7 @@ TuningResult Tuner::run(const std::vector<KernelWork> &works) {
       const KernelWork &work = works[i];
       progress_.fraction = static_cast<double>(i) / static_cast<double>(works.size());
       const auto share = (deadline_ - Clock::now()) / static_cast<int64_t>(works.size() - i);
-      Shape shape(*this, work, Clock::now() + share);
+      Shape shape(*this, work, Clock::now() + share, 1.0 / static_cast<double>(works.size()));
       if (!options_.again && shape.finished(result.outcomes)) continue;
       if (Clock::now() >= deadline_ || !shape.search(result.outcomes, result.choices))
         result.unreached.push_back(work.what);

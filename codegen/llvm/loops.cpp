@@ -188,7 +188,7 @@ class LoopsEmitter {
     for (const size_t position : loops)
       if (position != along) outer.push_back({position, 1});
     const IndexVar &var = stage.vars[along];
-    reductions_.choices = {1, 0, "", 1};
+    reductions_.choices = {1, elementwise ? 0 : parameter("prefetch", 0), "", 1};
     emit_stage_loops(stage, outer, 0, {bindings}, [&](const std::vector<Bindings> &all) {
       const Bindings &inside = all.front();
       auto [first, last] = range(var, stage.tiled == static_cast<int>(along), inside);
@@ -253,7 +253,7 @@ class LoopsEmitter {
     emit_stage_loops(stage, nest, 0, {bindings}, [&](const std::vector<Bindings> &all) {
       const bool single_token = static_cast<int64_t>(all.size()) <= rows;
       reductions_.choices = {parameter("unroll", 1), single_token ? parameter("prefetch", 0) : 0, stage.vars[row].name,
-                             rows};
+                             rows, range(stage.vars[row], stage.tiled == static_cast<int>(row), all.front()).second};
       const Values values = reductions_.evaluate(stage.value, all);
       for (size_t i = 0; i < all.size(); ++i) write(stage, all[i], values[i]);
     });

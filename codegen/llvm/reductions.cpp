@@ -46,6 +46,14 @@ std::vector<int> counting(unsigned from, unsigned count) {
   return lanes;
 }
 
+// Whether an index of the load is itself loaded.
+bool is_picked(const Expr &load) {
+  bool nested = false;
+  for (const ExprPtr &index : load.args)
+    compiler::walk(index, [&](const ExprPtr &part) { nested = nested || part->op == Op::Load; });
+  return nested;
+}
+
 // i32(a) * i32(b) with a and b of type i8.
 bool is_i8_product(const ExprPtr &e) {
   const auto widened = [](const ExprPtr &x) { return x->op == Op::Cast && x->args[0]->type == IrType::I8; };
@@ -151,15 +159,11 @@ void ReductionEmitter::prefetch_rows(const Expr &reduction, const std::vector<Bi
   if (choices.prefetch == 0 || choices.row_var.empty()) return;
   std::vector<const Expr *> rows;
   compiler::walk(reduction.args[1], [&](const ExprPtr &e) {
-    const bool plain = std::none_of(e->args.begin(), e->args.end(), [](const ExprPtr &index) {
-      bool nested = false;
-      compiler::walk(index, [&](const ExprPtr &part) { nested = nested || part->op == Op::Load; });
-      return nested;  // the next block's index may lie past the end of the tensor that holds it
-    });
-    if (e->op == Op::Load && plain && load_motion(*e, reduction.name) == Motion::UnitStride &&
+    if (e->op == Op::Load && !is_picked(*e) && load_motion(*e, reduction.name) == Motion::UnitStride &&
         moves(e, choices.row_var) && builder_.spec.find(e->name)->type != IrType::Ternary)
       rows.push_back(e.get());
   });
+  if (choices.row_end) prefetch_picked(reduction, all.front(), position);
   for (const Expr *row : rows) {
     const int64_t bytes = compiler::type_bytes(builder_.spec.find(row->name)->type);
     std::vector<const Bindings *> distinct;
@@ -186,6 +190,36 @@ void ReductionEmitter::prefetch_rows(const Expr &reduction, const std::vector<Bi
         b_.CreateSelect(b_.CreateICmpSLT(ahead, row_bytes), b_.CreateGEP(b_.getInt8Ty(), this_row, ahead), wrapped),
         kSecondLevel);
   }
+}
+
+// Rows that are picked by other loads (a page table): where the row lies that comes some rows later is known by reading
+// its indices, which is allowed up to the last row.
+void ReductionEmitter::prefetch_picked(const Expr &reduction, const Bindings &bindings, Value *position) {
+  Bindings later = bindings.with(reduction.name, position);
+  Value *&row = later.vars[choices.row_var];
+  row =
+      builder_.minimum(b_.CreateAdd(row, builder_.i64(picked_ahead())), b_.CreateSub(choices.row_end, builder_.i64(1)));
+  compiler::walk(reduction.args[1], [&](const ExprPtr &e) {
+    if (e->op == Op::Load && load_motion(*e, reduction.name) == Motion::UnitStride && moves(e, choices.row_var) &&
+        is_picked(*e) && builder_.spec.find(e->name)->type != IrType::Ternary)
+      builder_.prefetch(expressions_.address(e->name, e->args, later), kSecondLevel);
+  });
+}
+
+// The same for vectors along an index of the result, whose terms are the rows.
+void ReductionEmitter::prefetch_terms(const Expr &reduction, const Bindings &bindings, Value *term, Value *count) {
+  if (choices.prefetch == 0) return;
+  Bindings later = bindings.with(reduction.name, builder_.minimum(b_.CreateAdd(term, builder_.i64(picked_ahead())),
+                                                                  b_.CreateSub(count, builder_.i64(1))));
+  compiler::walk(reduction.args[1], [&](const ExprPtr &e) {
+    if (e->op != Op::Load || load_motion(*e, bindings.lane_var) != Motion::UnitStride || !moves(e, reduction.name) ||
+        !is_picked(*e) || builder_.spec.find(e->name)->type == IrType::Ternary)
+      return;
+    Value *row = expressions_.address(e->name, e->args, later);
+    const int64_t bytes = int64_t{bindings.lanes} * compiler::type_bytes(builder_.spec.find(e->name)->type);
+    for (int64_t line = 0; line < bytes; line += 64)
+      builder_.prefetch(b_.CreateGEP(b_.getInt8Ty(), row, builder_.i64(line)), kSecondLevel);
+  });
 }
 
 Values ReductionEmitter::dot(const Expr &reduction, const std::vector<Bindings> &all) {
@@ -364,17 +398,47 @@ Value *ReductionEmitter::outer(const Expr &reduction, const Bindings &bindings) 
     })[0];
   };
   if (reduction.op != Op::Sum || reduction.type != IrType::F32) return chain(builder_.i64(0), 1);
+  // The terms come in order, so that memory is walked in order too (in attention a term is a row of the cache); each
+  // goes to the vector of its partial sum, which two terms share while it is in registers.
   llvm::Type *row = start->getType();
   Value *partials = builder_.local_array(row, kPartials);
-  builder_.loop(builder_.i64(0), builder_.i64(kPartials), 1, [&](Value *first) {
-    b_.CreateAlignedStore(chain(first, kPartials), b_.CreateGEP(row, partials, first), llvm::Align(64));
+  const auto partial = [&](Value *index) { return b_.CreateGEP(row, partials, index); };
+  builder_.loop(builder_.i64(0), builder_.i64(kPartials), 1,
+                [&](Value *i) { b_.CreateAlignedStore(start, partial(i), llvm::Align(64)); });
+  const auto add = [&](Value *first, Value *last, int64_t terms) {
+    const int64_t block = terms * kPartials;
+    builder_.loop(first, last, block, [&](Value *base) {
+      Value *here = builder_.minimum(builder_.i64(kPartials), b_.CreateSub(last, base));
+      builder_.loop(builder_.i64(0), here, 1, [&](Value *i) {
+        prefetch_terms(reduction, bindings, b_.CreateAdd(base, i, "", false, true), count);
+        Value *sum = b_.CreateAlignedLoad(row, partial(i), llvm::Align(64));
+        for (int64_t t = 0; t < terms; ++t) {
+          Value *k = b_.CreateAdd(b_.CreateAdd(base, i), builder_.i64(t * kPartials), "", false, true);
+          sum = accumulate(reduction, sum, widened(evaluate(body, {bindings.with(var, k)}).front()));
+        }
+        b_.CreateAlignedStore(sum, partial(i), llvm::Align(64));
+      });
+    });
+  };
+  constexpr int64_t kTerms = 2;
+  Value *whole = b_.CreateAnd(count, builder_.i64(-kTerms * int64_t{kPartials}));
+  add(builder_.i64(0), whole, kTerms);
+  add(whole, count, 1);
+
+  // Combined 16 lanes at a time, which is what registers hold.
+  const unsigned lanes = std::min(bindings.lanes, kPartials);
+  llvm::Type *part = expressions_.value_type(reduction.type, lanes);
+  builder_.loop(builder_.i64(0), builder_.i64(bindings.lanes), lanes, [&](Value *lane) {
+    Values sums;
+    const auto at = [&](unsigned i) {
+      return b_.CreateGEP(start->getType()->getScalarType(), partial(builder_.i64(i)), lane);
+    };
+    for (unsigned i = 0; i < kPartials; ++i) sums.push_back(b_.CreateLoad(part, at(i)));
+    for (size_t half = kPartials / 2; half > 0; half /= 2)
+      for (size_t i = 0; i < half; ++i) sums[i] = b_.CreateFAdd(sums[i], sums[i + half]);
+    b_.CreateStore(sums[0], at(0));
   });
-  Values sums;
-  for (unsigned i = 0; i < kPartials; ++i)
-    sums.push_back(b_.CreateAlignedLoad(row, b_.CreateGEP(row, partials, builder_.i64(i)), llvm::Align(64)));
-  for (size_t half = kPartials / 2; half > 0; half /= 2)
-    for (size_t i = 0; i < half; ++i) sums[i] = b_.CreateFAdd(sums[i], sums[i + half]);
-  return sums[0];
+  return b_.CreateAlignedLoad(row, partial(builder_.i64(0)), llvm::Align(64));
 }
 
 }  // namespace bittern::codegen

@@ -1,6 +1,7 @@
 // Reductions as loops: along the reduction in vectors of the 16 defined partial sums ("dot"), along the lanes of the
 // result ("outer"), or one term at a time. All three give the same bits.
 #pragma once
+#include <algorithm>
 #include <set>
 #include <string>
 #include <vector>
@@ -22,10 +23,11 @@ ReductionCost outer_cost(const compiler::ExprPtr &reduction, const std::string &
 class ReductionEmitter {
  public:
   struct Choices {
-    int64_t unroll = 1;    // 16-term steps a loop step
-    int64_t prefetch = 0;  // bytes ahead in every row; 0: none
-    std::string row_var;   // the index along which several reductions advance together
-    int64_t rows = 1;      // how far the next block of rows is
+    int64_t unroll = 1;              // 16-term steps a loop step
+    int64_t prefetch = 0;            // bytes ahead in every row; 0: none
+    std::string row_var;             // the index along which several reductions advance together
+    int64_t rows = 1;                // how far the next block of rows is
+    llvm::Value *row_end = nullptr;  // one past the last row: rows that other loads pick are fetched up to there
   };
 
   ReductionEmitter(KernelBuilder &builder, ExprEmitter &expressions)
@@ -51,6 +53,10 @@ class ReductionEmitter {
   llvm::Value *outer(const compiler::Expr &reduction, const Bindings &bindings);
   void prefetch_rows(const compiler::Expr &reduction, const std::vector<Bindings> &all, llvm::Value *position,
                      llvm::Value *extent);
+  void prefetch_picked(const compiler::Expr &reduction, const Bindings &bindings, llvm::Value *position);
+  void prefetch_terms(const compiler::Expr &reduction, const Bindings &bindings, llvm::Value *term, llvm::Value *count);
+  // Rows that are picked one by one are fetched as many rows ahead as KiB are asked for: they are short.
+  int64_t picked_ahead() const { return std::max<int64_t>(1, choices.prefetch / 1024); }
   int64_t main_step(const compiler::Expr &reduction, int64_t least) const;
 
   llvm::Value *identity(const compiler::Expr &reduction, unsigned lanes);

@@ -24,6 +24,19 @@ struct GenerateCommand {
 // `stop` ends it after the current token (Ctrl-C).
 void run_generate(const GenerateCommand &command, const std::atomic<bool> &stop, std::FILE *out, std::FILE *err);
 
+struct ChatCommand {
+  std::string model, system, chat_template, prompt;
+  OpenOptions open;
+  bool has_prompt = false;  // one turn with `prompt`, instead of lines from standard input
+  int64_t count = int64_t{1} << 40;
+  bool json = false;
+  SamplingParams sampling;
+  EngineOptions engine;
+};
+// A conversation in the model's chat format. `interrupt` is set by the handler of SIGINT and ends an answer. Returns
+// false when a line from a pipe failed.
+bool run_chat(const ChatCommand &command, std::atomic<bool> &interrupt, std::FILE *out, std::FILE *err);
+
 struct LogitsCommand {
   std::string model, out;
   OpenOptions open;

@@ -34,6 +34,7 @@ void run_generate(const GenerateCommand &command, const std::atomic<bool> &stop,
   GenerateOptions options;
   options.count = command.count;
   options.ignore_eos = command.ignore_eos;
+  options.interrupt = &stop;
   options.sampling = resolve_sampling(command.sampling, source->config().generation);
   Engine engine(std::move(source), command.engine);
 
@@ -49,10 +50,10 @@ void run_generate(const GenerateCommand &command, const std::atomic<bool> &stop,
   if (!command.json) put(out, tokenizer->decode(prompt, true));
   const Generation made = generate(engine, prompt, options, [&](int32_t token) {
     emit(decoder.push(token));
-    return !stop.load(std::memory_order_relaxed);
+    return true;
   });
   emit(decoder.finish());
-  const double prefill = rate(static_cast<int64_t>(prompt.size()), made.prefill_seconds),
+  const double prefill = rate(made.prefilled, made.prefill_seconds),
                decode = rate(made.decode_steps, made.decode_seconds);
   if (command.json) {
     const nlohmann::ordered_json json = {{"text", text},
@@ -65,7 +66,7 @@ void run_generate(const GenerateCommand &command, const std::atomic<bool> &stop,
   }
   put(out, "\n");
   const EngineOptions &used = engine.options();
-  fmt::print(err, "\nprefill: {} tokens, {:.1f} tokens/s; decode: {} tokens, {:.1f} tokens/s{}\n", prompt.size(),
+  fmt::print(err, "\nprefill: {} tokens, {:.1f} tokens/s; decode: {} tokens, {:.1f} tokens/s{}\n", made.prefilled,
              prefill, made.decode_steps, decode, stop_text(made.reason));
   fmt::print(err, "{} kernels, {} thread{}, {} keys and values, {} head, {}\n", engine.origin_summary(), used.threads,
              used.threads == 1 ? "" : "s", used.kv == KvType::F16 ? "f16" : "f32", engine.head_precision(),

@@ -44,9 +44,7 @@ EngineOptions engine_options(const ModelBenchOptions &options) {
   return engine;
 }
 
-std::string head_name(const Engine &engine) {
-  return engine.head_precision();
-}
+std::string head_name(const Engine &engine) { return engine.head_precision(); }
 
 // Runs a prompt as the model is used: to its last token's logits, or to the hidden states of all.
 int32_t run_prompt(Engine &engine, std::span<const int32_t> prompt) {
@@ -168,8 +166,7 @@ ModelFigures bench_model(const ModelBenchOptions &options, const std::string &pr
     f.roof_gop_s = median(peak);
     f.roof_pct_prefill =
         100 * 2 * static_cast<double>(footprint.ternary_weights) * f.prefill_tok_s / (f.roof_gop_s * 1e9);
-    if (steps > 0)
-      f.roof_pct_decode = 100 * f.bytes_per_token * f.decode_tok_s / (f.roof_gb_s * 1e9);
+    if (steps > 0) f.roof_pct_decode = 100 * f.bytes_per_token * f.decode_tok_s / (f.roof_gb_s * 1e9);
   }
   measure_start(options, program, f);
   return f;
@@ -182,7 +179,8 @@ std::string run_start(const ModelBenchOptions &options) {
   const double first_token_at = seconds(Clock::now());
   engine.reset();
   token = run_prompt(engine, prompt);
-  for (int64_t i = 0; engine.config().has_head && i < std::min<int64_t>(options.generate, 8); ++i) token = best(engine.decode(token));
+  for (int64_t i = 0; engine.config().has_head && i < std::min<int64_t>(options.generate, 8); ++i)
+    token = best(engine.decode(token));
   return nlohmann::json{
       {"first_token_at", first_token_at}, {"rss_mib", peak_rss_mib()}, {"prepacked", engine.prepacked()}}
       .dump();

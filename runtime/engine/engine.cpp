@@ -89,7 +89,9 @@ struct Engine::State {
   void check_ids(std::span<const int32_t> tokens) const;
   void check_tokens(std::span<const int32_t> tokens) const;
   // Runs the tokens in passes; each(index of the pass's first token, its tokens) follows every pass.
-  void run(std::span<const int32_t> tokens, bool last_only, FunctionRef<void(int64_t, int64_t)> each);
+  // When `stop` turns true between two passes, the rest is left out and each(index, 0) says so.
+  void run(std::span<const int32_t> tokens, bool last_only, FunctionRef<void(int64_t, int64_t)> each,
+           const std::atomic<bool> *stop = nullptr);
 
   std::unique_ptr<ModelSource> source;
   EngineOptions options;
@@ -150,10 +152,15 @@ void Engine::State::check_tokens(std::span<const int32_t> tokens) const {
                 (length ? " more" : " tokens") + " do not fit in the context of " + std::to_string(options.context));
 }
 
-void Engine::State::run(std::span<const int32_t> tokens, bool last_only, FunctionRef<void(int64_t, int64_t)> each) {
+void Engine::State::run(std::span<const int32_t> tokens, bool last_only, FunctionRef<void(int64_t, int64_t)> each,
+                        const std::atomic<bool> *stop) {
   const auto count = static_cast<int64_t>(tokens.size()), chunk = forward->most_tokens();
   for (int64_t at = 0; at < count; at += chunk) {
     const int64_t rows = std::min(chunk, count - at);
+    if (stop && stop->load(std::memory_order_relaxed)) {
+      each(at, 0);
+      return;
+    }
     forward->run(tokens.subspan(static_cast<size_t>(at), static_cast<size_t>(rows)), last_only);
     each(at, rows);
   }
@@ -163,12 +170,13 @@ Engine::Engine(std::unique_ptr<ModelSource> source, const EngineOptions &options
     : state_(std::make_unique<State>(std::move(source), options)) {}
 Engine::~Engine() = default;
 
-std::span<const float> Engine::prefill(std::span<const int32_t> tokens) {
+std::span<const float> Engine::prefill(std::span<const int32_t> tokens, const std::atomic<bool> *stop) {
   State &s = *state_;
   check_has_head(*s.source);
   s.check_tokens(tokens);
-  int64_t last = 0;
-  s.run(tokens, true, [&](int64_t, int64_t rows) { last = rows - 1; });
+  int64_t last = -1;
+  s.run(tokens, true, [&](int64_t, int64_t rows) { last = rows - 1; }, stop);
+  if (last < 0) return {};
   s.forward->head(s.forward->states() + last * s.config.hidden, 1, s.last_logits.as<float>());
   return {s.last_logits.as<float>(), static_cast<size_t>(s.config.vocab)};
 }
@@ -247,6 +255,13 @@ void Engine::hidden_of_texts(std::span<const std::vector<int32_t>> texts,
 }
 
 void Engine::reset() { state_->forward->clear(); }
+void Engine::rewind(int64_t position) {
+  const int64_t length = state_->forward->length(0);
+  if (position < 0 || position > length)
+    throw Error("cannot go back to position " + std::to_string(position) + " of a sequence of " +
+                std::to_string(length) + " tokens");
+  state_->forward->truncate(0, position);
+}
 int64_t Engine::position() const { return state_->forward->length(0); }
 int64_t Engine::context() const { return state_->options.context; }
 const ModelConfig &Engine::config() const { return state_->config; }

@@ -2,6 +2,7 @@
 // tokens of one sequence. Logits are the same bits for every thread count, every split of the tokens into calls and
 // every choice of kernels. Memory is planned when the engine is made; decode() allocates nothing.
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -74,7 +75,8 @@ class Engine {
 
   // Appends tokens to the sequence; gives the logits after the last one, valid until the next call. Throws Error when
   // there are none, an id is outside the vocabulary, the context is full or the model has no output head.
-  std::span<const float> prefill(std::span<const int32_t> tokens);
+  // `stop`, when given, is looked at between chunks: once it is true, the rest is left out and the result is empty.
+  std::span<const float> prefill(std::span<const int32_t> tokens, const std::atomic<bool> *stop = nullptr);
   std::span<const float> decode(int32_t token) { return prefill({&token, 1}); }
   // Appends tokens and gives the logits after every one, some rows at a time:
   // sink(first token's index, rows, rows x vocabulary floats).
@@ -88,7 +90,10 @@ class Engine {
   void hidden_of_texts(std::span<const std::vector<int32_t>> texts,
                        FunctionRef<void(size_t text, int64_t first, int64_t rows, const float *data)> sink);
 
-  void reset();              // forgets the sequence
+  void reset();  // forgets the sequence
+  // Forgets all but the first `position` tokens, so that another continuation can be run. The logits that follow are
+  // those of a sequence that never went further. Throws Error when the sequence is shorter.
+  void rewind(int64_t position);
   int64_t position() const;  // tokens in the sequence
   int64_t context() const;
 

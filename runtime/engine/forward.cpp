@@ -136,6 +136,7 @@ void Forward::matmul(const Input &input, const PackedMatrix &matrix, Linear whic
                      int64_t stride) {
   const bool groups = input.group_sums != nullptr;
   const int64_t per_row = matrix.scales_per_row();
+  pool_.announce(matrix.next, matrix.next_bytes);
   step(*products_[static_cast<size_t>(which)], m, matrix.n * matrix.k,
        {tensor(matrix.packed), groups ? tensor(matrix.scales, {per_row, 1}) : tensor(matrix.scales),
         tensor(codes_, {code_stride_, 1}), tensor(inverse_),
@@ -314,6 +315,7 @@ void Forward::final_norm(const float *in, int64_t m, float *out) {
 void Forward::head(const float *in, int64_t m, float *out) {
   const Head &h = weights_.head();
   const int64_t k = config_.hidden;
+  pool_.announce(nullptr, 0);
   const bt_tensor y = tensor(out, {h.rows, 1});
   if (h.int8) {
     const bt_tensor q = tensor(codes_, {code_stride_, 1});

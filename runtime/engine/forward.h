@@ -51,6 +51,8 @@ class Forward {
   int64_t length(int sequence) const { return sequences_[static_cast<size_t>(sequence)]->length(); }
   int64_t free_pages() const { return kv_.free_pages(); }
   void clear();  // forgets all sequences
+  // Keeps the first `length` positions of a sequence.
+  void truncate(int sequence, int64_t length) { sequences_[static_cast<size_t>(sequence)]->truncate(length); }
   int64_t kv_element_bytes() const { return kv_.element_bytes(); }
   int64_t kv_bytes() const { return kv_.bytes(); }
 

@@ -31,19 +31,28 @@ Generation generate(Engine &engine, std::span<const int32_t> prompt, const Gener
   std::vector<int32_t> history(prompt.begin(), prompt.end());
   history.reserve(prompt.size() + static_cast<size_t>(std::min(options.count, engine.context() - prompt_size + 1)));
   Sampler sampler(options.sampling);
-  const std::vector<int32_t> &stops = engine.config().eos;
+  std::vector<int32_t> stops = engine.config().eos;
+  stops.insert(stops.end(), options.stops.begin(), options.stops.end());
 
-  engine.reset();
+  // The last token is always run: its logits are wanted.
+  engine.rewind(std::min(options.kept, prompt_size - 1));
+  const std::span<const int32_t> fresh = prompt.subspan(static_cast<size_t>(engine.position()));
   auto start = Clock::now();
-  std::span<const float> logits = engine.prefill(prompt);
+  const int64_t before = engine.position();
+  std::span<const float> logits = engine.prefill(fresh, options.interrupt);
+  result.prefilled = engine.position() - before;
   result.prefill_seconds = seconds_since(start);
+  if (logits.empty()) {
+    result.reason = StopReason::Caller;
+    return result;
+  }
   start = Clock::now();
   while (static_cast<int64_t>(result.tokens.size()) < options.count) {
     const int32_t token = sampler.sample(logits, history, static_cast<uint64_t>(history.size()));
     history.push_back(token);
     result.tokens.push_back(token);
     const bool stop = std::find(stops.begin(), stops.end(), token) != stops.end();
-    if (!on_token(token)) {
+    if (!on_token(token) || (options.interrupt && options.interrupt->load(std::memory_order_relaxed))) {
       result.reason = StopReason::Caller;
       break;
     }

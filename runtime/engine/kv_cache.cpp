@@ -2,6 +2,7 @@
 #include "runtime/engine/kv_cache.h"
 
 #include <string>
+#include <utility>
 
 #include "runtime/error.h"
 
@@ -38,9 +39,9 @@ void Sequence::reserve(int64_t count) {
     pages_[static_cast<size_t>(used_)] = cache_.take();
 }
 
-void Sequence::clear() {
-  while (used_ > 0) cache_.give_back(pages_[static_cast<size_t>(--used_)]);
-  length_ = 0;
+void Sequence::truncate(int64_t length) {
+  while (used_ > KvCache::pages_for(length)) cache_.give_back(std::exchange(pages_[static_cast<size_t>(--used_)], 0));
+  length_ = length;
 }
 
 }  // namespace bittern::runtime

@@ -57,7 +57,9 @@ class Sequence {
   // Makes room for `count` more positions. Throws Error when the capacity or the cache is exhausted.
   void reserve(int64_t count);
   void advance(int64_t count) { length_ += count; }
-  void clear();
+  // Keeps the first `length` positions (at most length()) and gives back the pages behind them.
+  void truncate(int64_t length);
+  void clear() { truncate(0); }
 
  private:
   KvCache &cache_;

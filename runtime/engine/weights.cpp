@@ -92,6 +92,7 @@ Weights::Weights(const ModelSource &source, const Plan &plan, HeadType head_type
   if (!from_cache_) pack(source, pool);
   if (source.config().has_head && (!head_in_image_ || !from_cache_)) fill_head(source, pool);
   if (!from_cache_ && !cache_folder.empty()) cache.write(image_.data(), image_bytes_, pool);
+  link_in_reading_order();
 }
 
 void Weights::place(const ModelSource &source, const Plan &plan, HeadType head_type) {
@@ -112,6 +113,22 @@ void Weights::place(const ModelSource &source, const Plan &plan, HeadType head_t
   final_norm_ = cursor.take<float>(c.hidden, kVectorAlign);
   if (c.has_head) place_head(source, head_type, cursor);
   image_bytes_ = cursor.used();
+}
+
+void Weights::link_in_reading_order() {
+  PackedMatrix *last = nullptr;
+  for (LayerWeights &layer : layers_)
+    for (const Projection &projection : projections_) {
+      PackedMatrix &matrix = layer.matrices[static_cast<size_t>(projection.name())];
+      if (last) {
+        last->next = matrix.packed;
+        last->next_bytes = matrix.n * matrix.k / 4;
+      }
+      last = &matrix;
+    }
+  if (!last || head_.rows == 0) return;
+  last->next = head_.data;
+  last->next_bytes = head_.rows * head_.row_bytes();
 }
 
 void Weights::place_head(const ModelSource &source, HeadType head_type, Cursor &cursor) {

@@ -19,6 +19,9 @@ struct PackedMatrix {
   const bt_layout *layout = nullptr;
   uint8_t *packed = nullptr;
   float *scales = nullptr;  // [n] or [n, k / group]
+  // What a forward pass reads after this matrix: the beginning of the next one, or of the head.
+  const uint8_t *next = nullptr;
+  int64_t next_bytes = 0;
   int64_t scales_per_row() const { return group > 0 ? k / group : 1; }
 };
 
@@ -61,6 +64,7 @@ class Weights {
                    ThreadPool &pool);
   void pack(const ModelSource &source, ThreadPool &pool);
   void fill_head(const ModelSource &source, ThreadPool &pool);
+  void link_in_reading_order();
 
   int64_t image_bytes_ = 0;
   HugeBuffer image_, head_rows_;

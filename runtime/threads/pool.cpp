@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <climits>
 #include <string>
@@ -28,6 +29,11 @@ void futex_wake_all(std::atomic<uint32_t> &word) {
 // Pauses before giving the processor away: about 30 us, longer than the serial work between two forks. A hypervisor or
 // a neighbour that takes the other thread's core away costs one such spin, not more.
 constexpr int kSpins = 1000;
+// The smallest piece of a share that is worth a call of its own: a 32nd.
+constexpr int64_t kPieces = 32;
+// Half of a small second-level cache.
+constexpr int64_t kFetchAhead = int64_t{256} << 10;
+constexpr int64_t kMostTasks = int64_t{1} << 31;
 constexpr auto kYieldTime = std::chrono::milliseconds(2);
 
 void pause_cpu() {
@@ -107,6 +113,18 @@ bool ThreadPool::Share::take(uint32_t epoch) {
   return claim.compare_exchange_strong(open, open + 1, std::memory_order_acq_rel, std::memory_order_relaxed);
 }
 
+ThreadPool::Share::Range ThreadPool::Share::take_half(uint32_t least, bool front) {
+  uint64_t seen = rest.load(std::memory_order_relaxed);
+  for (;;) {
+    const auto begin = static_cast<uint32_t>(seen >> 32), end = static_cast<uint32_t>(seen);
+    if (begin >= end) return {0, 0};
+    const uint32_t left = end - begin, count = std::min(left, std::max(least, (left + 1) / 2));
+    const Range taken = front ? Range{begin, begin + count} : Range{end - count, end};
+    const uint64_t next = front ? uint64_t{taken.end} << 32 | end : uint64_t{begin} << 32 | taken.begin;
+    if (rest.compare_exchange_weak(seen, next, std::memory_order_relaxed)) return taken;
+  }
+}
+
 void ThreadPool::work(int share, int thread) {
   try {
     (*job_)(share, thread);
@@ -119,6 +137,7 @@ void ThreadPool::work(int share, int thread) {
 void ThreadPool::worker(int thread) {
   Share &share = shares_[static_cast<size_t>(thread)];
   for (uint32_t seen = 0;;) {
+    fetch_announced(thread, seen);
     if (!wait_awake([&] { return epoch_.load(std::memory_order_acquire) != seen; })) {
       sleepers_.fetch_add(1);
       while (epoch_.load() == seen) futex_wait(epoch_, seen);
@@ -131,6 +150,24 @@ void ThreadPool::worker(int thread) {
     work(thread, thread);
     share.done.store(seen);
     if (caller_sleeps_.load() != 0) futex_wake_all(share.done);
+  }
+}
+
+void ThreadPool::announce(const void *data, int64_t bytes) {
+  // Nothing rests on the two belonging together but which lines are fetched, and a prefetch cannot fault.
+  announced_bytes_.store(bytes, std::memory_order_relaxed);
+  announced_.store(static_cast<const uint8_t *>(data), std::memory_order_relaxed);
+}
+
+void ThreadPool::fetch_announced(int thread, uint32_t epoch) const {
+  const uint8_t *data = announced_.load(std::memory_order_relaxed);
+  if (!data) return;
+  const int64_t bytes = announced_bytes_.load(std::memory_order_relaxed);
+  const int64_t begin = bytes * thread / threads_, share = bytes * (thread + 1) / threads_ - begin;
+  const uint8_t *from = data + begin;
+  for (int64_t at = 0; at < std::min(share, kFetchAhead); at += 256) {
+    if (epoch_.load(std::memory_order_relaxed) != epoch) return;
+    for (int64_t line = at; line < at + 256; line += 64) __builtin_prefetch(from + line, 0, 2);
   }
 }
 
@@ -169,10 +206,28 @@ void ThreadPool::run(FunctionRef<void(int)> fn) {
 
 void ThreadPool::ranges(int64_t tasks, FunctionRef<void(int64_t, int64_t, int)> fn) {
   if (tasks <= 0) return;
+  if (threads_ == 1) {
+    fn(0, tasks, 0);
+    return;
+  }
+  // Counted in 32 bits: beyond that, a task here stands for several.
+  const int64_t scale = tasks / kMostTasks + 1, units = (tasks + scale - 1) / scale;
+  const auto least = static_cast<uint32_t>(std::max<int64_t>(1, units / (int64_t{threads_} * kPieces)));
+  for (int t = 0; t < threads_; ++t) {
+    const auto begin = static_cast<uint64_t>(units * t / threads_),
+               end = static_cast<uint64_t>(units * (t + 1) / threads_);
+    shares_[static_cast<size_t>(t)].rest.store(begin << 32 | end, std::memory_order_relaxed);
+  }
   fork_join(
       [&](int share, int thread) {
-        const int64_t begin = tasks * share / threads_, end = tasks * (share + 1) / threads_;
-        if (begin < end) fn(begin, end, thread);
+        for (int i = 0; i < threads_; ++i) {
+          const int from = (share + i) % threads_;
+          for (;;) {
+            const Share::Range range = shares_[static_cast<size_t>(from)].take_half(least, from == thread);
+            if (range.begin == range.end) break;
+            fn(range.begin * scale, std::min(tasks, range.end * scale), thread);
+          }
+        }
       },
       true);
 }

@@ -48,9 +48,16 @@ class ThreadPool {
   // Not to be called from inside fn, nor from two threads at once.
   void run(FunctionRef<void(int thread)> fn);
 
-  // Cuts the tasks into one contiguous share a thread, [tasks * t / threads, tasks * (t + 1) / threads), and calls
-  // fn(begin, end, thread) once for each share that is not empty. `thread` is who runs it, thread t unless it was late.
+  // Cuts the tasks into one contiguous share a thread, [tasks * t / threads, tasks * (t + 1) / threads). Thread t calls
+  // fn(begin, end, t) for the first half of its share, then for half of what is left, and so on; one that has nothing
+  // left takes over the last half of another's rest, so that a core which a neighbour slows down does not keep the
+  // others waiting. Every task is in exactly one call; which thread runs it must not matter to the result.
   void ranges(int64_t tasks, FunctionRef<void(int64_t begin, int64_t end, int thread)> fn);
+
+  // What `ranges` will soon read, in order of its tasks: a waiting thread fetches the beginning of its share into its
+  // second-level cache, so that memory is not idle while the calling thread does small things alone. A hint only; null
+  // for none. The memory must stay mapped until the next call.
+  void announce(const void *data, int64_t bytes);
 
   // As `ranges`, but fn(index, thread) for each task.
   void parallel(int64_t tasks, FunctionRef<void(int64_t index, int thread)> fn);
@@ -62,11 +69,21 @@ class ThreadPool {
     std::atomic<uint64_t> claim{0};  // 2 * epoch when open, 2 * epoch + 1 when taken
     std::atomic<uint32_t> done{0};   // the last epoch whose share was finished
     bool take(uint32_t epoch);
+
+    // What nobody has begun of the share's tasks: the first in the upper 32 bits, the end in the lower.
+    std::atomic<uint64_t> rest{0};
+    struct Range {
+      uint32_t begin, end;
+    };
+    // Takes half of the rest, `least` tasks or more while there are as many: from its front (the share's own thread) or
+    // from its back. An empty range when nothing is left.
+    Range take_half(uint32_t least, bool front);
   };
 
   void fork_join(const Job &job, bool take_late_shares);
   void work(int share, int thread);
   void worker(int thread);
+  void fetch_announced(int thread, uint32_t epoch) const;
   void stop();
 
   const int threads_;
@@ -77,6 +94,8 @@ class ThreadPool {
   std::vector<Share> shares_;
   alignas(64) std::atomic<uint32_t> epoch_{0};
   std::atomic<bool> stopping_{false};
+  std::atomic<const uint8_t *> announced_{nullptr};
+  std::atomic<int64_t> announced_bytes_{0};
   alignas(64) std::atomic<uint32_t> sleepers_{0};  // threads in a futex on epoch_
   std::atomic<uint32_t> caller_sleeps_{0};
   std::vector<std::thread> workers_;

@@ -113,7 +113,7 @@ TEST_CASE("a GGUF file cut anywhere is refused") {
   }
   for (size_t length = 0; length < 4; ++length) {
     CHECK(contains(container_error(whole.substr(0, length)), "a.gguf: magic: the file ends after"));
-    CHECK(contains(load_error(whole.substr(0, length)), "not a folder and not a GGUF file"));
+    CHECK(contains(load_error(whole.substr(0, length)), "not a folder and not a GGUF or Bittern file"));
   }
   CHECK(load_error(whole) == "(no error)");
   CHECK(load_error(whole + std::string(1000, 'x')) == "(no error)");

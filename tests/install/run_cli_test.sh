@@ -152,7 +152,7 @@ refuses 1 "no embedding model" embed -m "$golden" --tokens 1
 refuses 1 "kernel_config.ini: cannot open" info -m "$quantised" --tl-config /nowhere/kernel_config.ini
 refuses 2 "i2s-layout" info -m "$quantised" --i2s-layout 32
 refuses 2 "activation" info -m "$quantised" --activation tanh
-refuses 1 "not a folder and not a GGUF file" info -m "$data/gguf/floats.npy"
+refuses 1 "not a folder and not a GGUF or Bittern file" info -m "$data/gguf/floats.npy"
 refuses 1 "outside the vocabulary" embed -m "$vectors" --tokens 1,512
 refuses 1 "line 3 has 3 tokens, the context holds 2" embed -m "$vectors" -f "$scratch/lines2" -c 2
 refuses 1 "there are no lines" embed -m "$vectors" -f "$scratch/empty"
@@ -161,7 +161,7 @@ refuses 2 "pooling" embed -m "$vectors" --tokens 1 --pooling first
 refuses 1 "kernel_config.ini: cannot open" info -m "$quantised" --tl-config /nowhere/kernel_config.ini
 refuses 2 "i2s-layout" info -m "$quantised" --i2s-layout 32
 refuses 2 "activation" info -m "$quantised" --activation tanh
-refuses 1 "not a folder and not a GGUF file" info -m "$data/gguf/floats.npy"
+refuses 1 "not a folder and not a GGUF or Bittern file" info -m "$data/gguf/floats.npy"
 refuses 1 "outside the vocabulary" logits -m "$golden" --tokens 1,99999 --out "$scratch/x.npy"
 refuses 1 "/nowhere" logits -m "$golden" --tokens 1 --out /nowhere/x.npy
 refuses 1 "/nowhere" perplexity -m "$demo" -f /nowhere/text

@@ -1,7 +1,7 @@
 // The proof matrix: points of every template's space, for every built-in kernel, for one token and several, on every
 // target that this machine runs, compiled with all sizes left open and proved over odd sizes and every input set. A
 // legal schedule must be right, not only the few that win. Spaces of tens of thousands of points are sampled evenly;
-// BITTERN_PROOF in the environment says how many of each: a number, or "full" for 200.
+// BITTERN_PROOF in the environment says how many of each: a number, or "full" for 60.
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
@@ -27,7 +27,7 @@ namespace {
 size_t sample_size() {
   const char *wanted = std::getenv("BITTERN_PROOF");
   if (wanted == nullptr) return 3;
-  if (std::string(wanted) == "full") return 200;
+  if (std::string(wanted) == "full") return 60;
   const long number = std::atol(wanted);
   REQUIRE_MESSAGE(number >= 2, "BITTERN_PROOF=" << wanted << " is neither full nor a number above 1");
   return static_cast<size_t>(number);

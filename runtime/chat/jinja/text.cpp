@@ -89,13 +89,22 @@ Str title(const Str &text) {
   });
 }
 Str title_words(const Str &text) {
-  bool inside = false;
-  return map_characters(text, [&](char32_t c, size_t) -> Map {
-    const bool border = is_space(c) || c == '-' || c == '(' || c == '{' || c == '[' || c == '<';
-    const Map map = inside ? append_lower : append_upper;
-    inside = !border;
-    return map;
+  Str out;
+  size_t word = 0;  // where the present one begins
+  const auto put = [&](size_t begin, size_t end) {
+    if (begin == end) return;
+    const size_t first = begin + utf8_step(std::string_view(text.text).substr(begin)).length;
+    out.append(upper(text.slice(begin, first)));
+    out.append(lower(text.slice(first, end)));
+  };
+  for_each_character(text.text, [&](char32_t c, size_t begin, size_t end) {
+    if (!is_space(c) && c != '-' && c != '(' && c != '{' && c != '[' && c != '<') return;
+    put(word, begin);
+    out.append(text.slice(begin, end));
+    word = end;
   });
+  put(word, text.text.size());
+  return out;
 }
 
 Str strip(const Str &text, const std::optional<Str> &chars, bool left, bool right) {

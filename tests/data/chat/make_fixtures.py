@@ -70,10 +70,12 @@ CONTEXT = {
     "u": "naïve 日本語 😀 ßtraße", "e": "", "ws": "  \t padded \n ", "l": [3, 1, 2], "el": [], "d": {"b": 1, "a": [1, 2], "C": None},
     "words": ["pear", "Apple", "fig", "apple"], "nest": {"k": {"l": [{"v": "deep"}]}},
     "people": [{"name": "Ann", "age": 30, "x": {"y": 1}}, {"name": "bob", "age": 25, "x": {"y": 3}}, {"name": "Cy", "age": 30, "x": {"y": 2}}],
+    "cases": "ÀÉÎõü ŒŸ Ğİı ßẞ ﬁx Ωάς ΑΣ ΣΑΣ. ЖЯ ǆǈ Աա ა ⅷ ⓐª ᾳ 中 ５५",
     "q": "it's \"quoted\" \\ \n\t\x07\x7f\u200b",
 }
 
 EXPRESSIONS = r"""
+cases|upper | cases|lower | cases|title | cases|capitalize | cases.title() | cases.upper() is upper | cases.lower() is lower | 'ⓐ'.islower() | 'Ⅷ'.isupper() | '५'.isdigit() | 'ª中'.isalpha() | [cases, '\u2028\u00ad\U0001F600\ue000'] | cases[::-1] | cases|tojson | cases|tojson(true)
 1+1 | 7//2 | -7//2 | 7//-2 | -7%3 | 7%-3 | -7%-3 | 7.5%2 | -7.5%2 | 7.5//-2 | 1/2 | 4/2 | 2**10 | 2**-1 | 2**3**2 | -2**2 | (-2)**3 | 2**0.5
 1/0 | 1//0 | 1%0 | 1.0/0 | 0**0 | 0.0**0 | 0**-1 | 1e308*10 | -1e308*10 | 10**18 | 2**62 | 9223372036854775807 | 1_000_000 | 0x1F | 0b101 | 0o17 | 00 | 1.5e3 | 1e-7 | 12_3.4_5
 1.0 | 100.0 | 1e15 | 1e16 | 123456789.123 | 0.0001 | 0.00001 | 1e22 | 5e-324 | 1.7976931348623157e308 | 0.1+0.2 | 1/3 | -0.0 | 3.0 | x*2 | x+n | n*x | n-x | 1e5 | 100000000000000000000.0

@@ -15,7 +15,7 @@
 
 using namespace bittern::runtime;
 
-TEST_CASE("every task runs exactly once, in contiguous shares") {
+TEST_CASE("every task runs exactly once, in contiguous pieces") {
   for (int threads : {1, 2, 3, 7}) {
     ThreadPool pool(threads);
     for (int64_t tasks : {0, 1, 2, 5, 64, 1000}) {
@@ -37,8 +37,44 @@ TEST_CASE("every task runs exactly once, in contiguous shares") {
         ++calls;
       });
       CHECK(covered == tasks);
-      CHECK(calls == std::min<int64_t>(tasks, threads));
+      // Pieces halve down to a 32nd of a share: a handful of calls each, and at least one for every share.
+      CHECK(calls >= std::min<int64_t>(tasks, threads));
+      CHECK(calls <= (threads == 1 ? 1 : 32 * threads * threads));
     }
+  }
+}
+
+TEST_CASE("a thread that is held up keeps only what it has begun") {
+  ThreadPool pool(2);
+  for (int repeat = 0; repeat < 20; ++repeat) {
+    std::vector<int> who(1000, -1);
+    std::atomic<bool> others_done{false};
+    std::atomic<int64_t> left{1000};
+    pool.ranges(1000, [&](int64_t begin, int64_t end, int thread) {
+      for (int64_t i = begin; i < end; ++i) {
+        CHECK(who[static_cast<size_t>(i)] == -1);
+        who[static_cast<size_t>(i)] = thread;
+      }
+      left -= end - begin;
+      // The first thread stays in its first piece until the other has done everything else.
+      while (thread == 0 && begin == 0 && left > 0) std::this_thread::yield();
+      others_done = others_done || thread == 1;
+    });
+    // Without a second thread awake there is nobody to take over: then the first could not have ended.
+    CHECK(others_done);
+    CHECK(std::count(who.begin(), who.end(), 0) == 250);
+    CHECK(std::count(who.begin(), who.end(), 1) == 750);
+  }
+}
+
+TEST_CASE("what is announced may be anything that is mapped, and changes no result") {
+  ThreadPool pool(2);
+  const std::vector<uint8_t> data(1 << 20, 1);
+  for (int i = 0; i < 200; ++i) {
+    pool.announce(i % 3 ? data.data() : nullptr, i % 3 ? static_cast<int64_t>(data.size()) >> (i % 20) : 0);
+    std::atomic<int64_t> sum{0};
+    pool.ranges(100, [&](int64_t begin, int64_t end, int) { sum += end - begin; });
+    CHECK(sum == 100);
   }
 }
 

@@ -16,8 +16,10 @@
 #include "runtime/tokenizer/merges.h"
 #include "runtime/tokenizer/regex.h"
 #include "runtime/tokenizer/tokenizer_json.h"
+#include "tests/llama3_vocabulary.h"
 
 using namespace bittern::runtime;
+using bittern::test::from_tiktoken;
 using nlohmann::json;
 
 namespace {
@@ -47,55 +49,6 @@ std::string stream(const Tokenizer &tokenizer, const std::vector<int32_t> &ids) 
     text += piece;
   }
   return text + decoder.finish();
-}
-
-std::string base64(const std::string &text) {
-  std::string out;
-  uint32_t bits = 0;
-  int count = 0;
-  for (const char c : text) {
-    const auto at = std::string_view("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/").find(c);
-    if (at == std::string_view::npos) break;
-    bits = bits << 6 | static_cast<uint32_t>(at);
-    count += 6;
-    if (count >= 8) out += static_cast<char>(bits >> (count -= 8) & 0xff);
-  }
-  return out;
-}
-
-// The tokenizer.json that Hugging Face's converter makes of a tiktoken file: a token's merges are all its splits into
-// two tokens, ordered by the ranks of the halves; merges are ordered by the rank of their result.
-json from_tiktoken(const std::string &path, const json &fixture) {
-  std::ifstream in(path);
-  std::vector<std::string> tokens;
-  std::string line;
-  while (std::getline(in, line)) tokens.push_back(base64(line.substr(0, line.find(' '))));
-  REQUIRE(tokens.size() == fixture["n_base"].get<size_t>());
-  std::unordered_map<std::string, size_t> rank;
-  for (size_t i = 0; i < tokens.size(); ++i) rank[tokens[i]] = i;
-  json vocab = json::object(), merges = json::array(), added = json::array();
-  for (size_t i = 0; i < tokens.size(); ++i) {
-    vocab[byte_level_encode(tokens[i])] = i;
-    std::vector<std::pair<size_t, size_t>> splits;
-    for (size_t cut = 1; cut < tokens[i].size(); ++cut) {
-      const auto left = rank.find(tokens[i].substr(0, cut)), right = rank.find(tokens[i].substr(cut));
-      if (left != rank.end() && right != rank.end()) splits.emplace_back(left->second, right->second);
-    }
-    std::sort(splits.begin(), splits.end());
-    for (const auto &[left, right] : splits) {
-      merges.push_back({byte_level_encode(tokens[left]), byte_level_encode(tokens[right])});
-    }
-  }
-  for (const auto &[content, id] : fixture["special"].items()) {
-    added.push_back({{"id", id}, {"content", content}, {"special", true}});
-  }
-  added.push_back({{"id", 128002}, {"content", "<|reserved_special_token_0|>"}, {"special", true}});
-  const json split = {{"type", "Split"}, {"pattern", {{"Regex", fixture["pattern"]}}}, {"behavior", "Isolated"}};
-  const json bytes = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}};
-  return {{"added_tokens", added},
-          {"pre_tokenizer", {{"type", "Sequence"}, {"pretokenizers", {split, bytes}}}},
-          {"decoder", {{"type", "ByteLevel"}}},
-          {"model", {{"type", "BPE"}, {"ignore_merges", true}, {"vocab", vocab}, {"merges", merges}}}};
 }
 
 }  // namespace
