@@ -1,10 +1,10 @@
 // How a long run shows itself: on a terminal one line that is rewritten (a bar, what is being tried, the best so far),
 // elsewhere a plain line now and then.
 #pragma once
-#include <chrono>
 #include <cstdio>
 #include <string>
 
+#include "runtime/io/terminal_line.h"
 #include "tuning_db/tuner.h"
 
 namespace bittern::tuning {
@@ -13,17 +13,16 @@ class ProgressLine {
  public:
   // Draws on `out`; nothing at all when `quiet`.
   ProgressLine(FILE *out, bool quiet);
-  ~ProgressLine() { clear(); }
   void show(const Progress &progress);
   // Removes the line, so that something else can be printed.
-  void clear();
+  void clear() { line_.clear(); }
 
  private:
-  using Clock = std::chrono::steady_clock;
   FILE *out_;
-  bool quiet_, terminal_, drawn_ = false;
+  bool quiet_;
+  runtime::TerminalLine line_;
   std::string last_where_, last_best_;
-  Clock::time_point start_ = Clock::now(), last_ = {};
+  double last_ = -2;  // when the last plain line was written, in seconds
 };
 
 }  // namespace bittern::tuning

@@ -13,6 +13,7 @@
 #include "runtime/io/mapped_file.h"
 #include "runtime/model/families/family.h"
 #include "runtime/model/file_identity.h"
+#include "runtime/model/float_tensor.h"
 #include "runtime/model/formats.h"
 #include "runtime/model/hf_config.h"
 #include "runtime/model/hf_pooling.h"
@@ -31,19 +32,6 @@ constexpr std::array<const char *, kLinearCount> kLinears{"self_attn.q_proj", "s
 // The norm inside a linear layer, as transformers and as Microsoft's embedding models name it.
 constexpr std::array<std::string_view, 2> kInnerNorms{"rms_norm.weight", "norm.weight"};
 constexpr std::string_view kHead = "lm_head.weight";
-
-DType float_type(const Tensor &tensor) {
-  switch (tensor.type) {
-    case TensorType::F32:
-      return DType::F32;
-    case TensorType::F16:
-      return DType::F16;
-    case TensorType::BF16:
-      return DType::BF16;
-    default:
-      tensor.fail(fmt::format("dtype: {}, expected BF16, F16 or F32", tensor_type_name(tensor.type)));
-  }
-}
 
 void check_float(const Tensor &tensor, const std::vector<int64_t> &shape) {
   float_type(tensor);
@@ -120,10 +108,10 @@ class HfSource : public ModelSource {
     return floats(tensors_.get(linear_name(layer, which, inner_norm_)));
   }
 
-  FloatMatrix embedding() const override { return matrix(tensors_.get(embedding_name())); }
+  FloatMatrix embedding() const override { return float_matrix(tensors_.get(embedding_name())); }
   FloatMatrix head() const override {
     if (!config_.model.has_head) throw Error(fmt::format("{}: the model has no output head", path_));
-    return config_.model.tied_head ? embedding() : matrix(tensors_.get(kHead));
+    return config_.model.tied_head ? embedding() : float_matrix(tensors_.get(kHead));
   }
 
   void release(int64_t layer, Linear which) const override {
@@ -199,24 +187,6 @@ class HfSource : public ModelSource {
   }
 
   const Tensor &weight(int64_t layer, Linear which) const { return tensors_.get(linear_name(layer, which, "weight")); }
-
-  static FloatMatrix matrix(const Tensor &tensor) {
-    FloatMatrix out;
-    out.rows = tensor.shape[0];
-    out.cols = tensor.shape[1];
-    out.dtype = float_type(tensor);
-    out.data = tensor.data();
-    const uint64_t row_bytes = static_cast<uint64_t>(out.cols) * tensor_type_bytes(tensor.type);
-    out.fill = [&tensor, row_bytes](int64_t row0, int64_t count, void *to) {
-      std::memcpy(to, tensor.data() + static_cast<uint64_t>(row0) * row_bytes,
-                  static_cast<uint64_t>(count) * row_bytes);
-    };
-    out.release = [&tensor, row_bytes](int64_t row0, int64_t count) {
-      const uint64_t begin = tensor.begin + static_cast<uint64_t>(row0) * row_bytes;
-      tensor.file->release(begin, begin + static_cast<uint64_t>(count) * row_bytes);
-    };
-    return out;
-  }
 
   // A tensor of a layer that nothing here reads (a bias, a further layer, another family's norm) means that the model
   // is not the one that config.json describes: running without it would be silently wrong.

@@ -10,6 +10,7 @@
 
 #include "runtime/error.h"
 #include "runtime/model/file_identity.h"
+#include "runtime/model/float_tensor.h"
 #include "runtime/model/formats.h"
 #include "runtime/model/head_order.h"
 #include "runtime/model/hf_config.h"
@@ -32,19 +33,6 @@ const std::vector<Int2Matrix> &int2_matrices() {
 namespace {
 
 constexpr uint64_t kMaxConfig = 1 << 20;
-
-DType dtype_of(const Tensor &tensor) {
-  switch (tensor.type) {
-    case TensorType::F32:
-      return DType::F32;
-    case TensorType::F16:
-      return DType::F16;
-    case TensorType::BF16:
-      return DType::BF16;
-    default:
-      tensor.fail(fmt::format("dtype: {}, expected BF16, F16 or F32", tensor_type_name(tensor.type)));
-  }
-}
 
 void expect_shape(const Tensor &tensor, const std::vector<int64_t> &shape) {
   Tensor expected;
@@ -136,8 +124,8 @@ class Int2Source : public ModelSource {
     throw Error(fmt::format("{}: layer {} has no norm inside {}", path_, layer, linear_label(which)));
   }
 
-  FloatMatrix embedding() const override { return matrix(get(kInt2Embedding)); }
-  FloatMatrix head() const override { return config_.tied_head ? embedding() : matrix(get(kInt2Head)); }
+  FloatMatrix embedding() const override { return float_matrix(get(kInt2Embedding)); }
+  FloatMatrix head() const override { return config_.tied_head ? embedding() : float_matrix(get(kInt2Head)); }
 
   // The pages of a fused matrix are dropped with its last part: dropping them earlier would read them twice.
   void release(int64_t layer, Linear which) const override {
@@ -206,12 +194,12 @@ class Int2Source : public ModelSource {
     }
     expect_shape(tensor, {rows, cols / 4});
     const Tensor &scales = get(name + "_scale");
-    dtype_of(scales);
+    float_type(scales);
     expect_shape(scales, {kInt2Scales});
   }
 
   static void check_floats(const Tensor &tensor, const std::vector<int64_t> &shape) {
-    dtype_of(tensor);
+    float_type(tensor);
     expect_shape(tensor, shape);
   }
 
@@ -225,24 +213,6 @@ class Int2Source : public ModelSource {
                   static_cast<uint64_t>(part.index) * tensor_type_bytes(tensor.type));
     }
     return value;
-  }
-
-  static FloatMatrix matrix(const Tensor &tensor) {
-    FloatMatrix out;
-    out.rows = tensor.shape[0];
-    out.cols = tensor.shape[1];
-    out.dtype = dtype_of(tensor);
-    out.data = tensor.data();
-    const uint64_t row_bytes = static_cast<uint64_t>(out.cols) * tensor_type_bytes(tensor.type);
-    out.fill = [&tensor, row_bytes](int64_t row0, int64_t count, void *to) {
-      std::memcpy(to, tensor.data() + static_cast<uint64_t>(row0) * row_bytes,
-                  static_cast<uint64_t>(count) * row_bytes);
-    };
-    out.release = [&tensor, row_bytes](int64_t row0, int64_t count) {
-      const uint64_t begin = tensor.begin + static_cast<uint64_t>(row0) * row_bytes;
-      tensor.file->release(begin, begin + static_cast<uint64_t>(count) * row_bytes);
-    };
-    return out;
   }
 
   std::string path_;
