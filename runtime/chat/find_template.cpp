@@ -1,4 +1,5 @@
-// Where a model keeps its chat template and the texts of its special tokens: files of its folder, or GGUF metadata.
+// Where a model keeps its chat template and the texts of its special tokens: files of its folder, the same inside a
+// Bittern file, or GGUF metadata.
 #include <fmt/format.h>
 #include <sys/stat.h>
 
@@ -10,6 +11,7 @@
 #include "runtime/error.h"
 #include "runtime/io/json.h"
 #include "runtime/io/mapped_file.h"
+#include "runtime/model/bittern_file.h"
 #include "runtime/model/gguf_file.h"
 
 namespace bittern::runtime {
@@ -44,9 +46,8 @@ std::optional<std::string> token_text(const Json &root, const char *key) {
   return found->is(Json::Type::Object) ? found->get("content").string() : found->string();
 }
 
-void read_config(const std::string &path, Found &found) {
-  const MappedFile file(path, kMaxConfig);
-  const JsonDocument document(file.text(), path);
+void read_config(std::string_view json, const std::string &path, Found &found) {
+  const JsonDocument document(json, path);
   const Json root = document.root();
   root.expect(Json::Type::Object);
   found.bos = token_text(root, "bos_token");
@@ -69,8 +70,24 @@ void read_config(const std::string &path, Found &found) {
 
 Found read_folder(const std::string &folder) {
   Found found;
-  if (is_file(folder + "/tokenizer_config.json")) read_config(folder + "/tokenizer_config.json", found);
+  const std::string config = folder + "/tokenizer_config.json";
+  if (is_file(config)) read_config(MappedFile(config, kMaxConfig).text(), config, found);
   if (is_file(folder + "/chat_template.jinja")) found.main = read_template_file(folder + "/chat_template.jinja");
+  return found;
+}
+
+// The same files, inside a Bittern file.
+Found read_bittern(const std::string &path) {
+  Found found;
+  const BitternFile file(path);
+  const auto with = [&](const char *name, const auto &use) {
+    if (const auto at = file.files().find(name); at != file.files().end())
+      use(path + ": " + name, file.text(at->second));
+  };
+  with("tokenizer_config.json",
+       [&](const std::string &name, const std::string &text) { read_config(text, name, found); });
+  with("chat_template.jinja",
+       [&](const std::string &name, std::string text) { found.main = ChatTemplateText{name, std::move(text)}; });
   return found;
 }
 
@@ -133,6 +150,8 @@ ChatTemplate find_chat_template(const std::string &model_path, const ModelConfig
     found = read_folder(model_path);
   else if (is_file(model_path) && MappedFile(model_path).text().starts_with("GGUF"))
     found = read_gguf(model_path);
+  else if (is_file(model_path) && MappedFile(model_path).text().starts_with(kBitternMagic))
+    found = read_bittern(model_path);
   ChatVariables variables;
   const int32_t bos = tokenizer.bos() >= 0 ? tokenizer.bos() : config.bos;
   const int32_t eos = tokenizer.eos() >= 0 ? tokenizer.eos() : config.eos.empty() ? -1 : config.eos[0];

@@ -33,6 +33,14 @@ done
 "$convert" "$from" --to bittern -o "$scratch/again" --quiet >/dev/null 2>&1 || complain "int2 to bittern failed"
 [ "$(text_of "$scratch/again")" = "$first" ] || complain "after all formats the model writes otherwise"
 
+# Chat uses the model's own template, whichever file it travelled in.
+answer_of() { printf 'Who art thou?\n' | "$run" chat -m "$1" -n 8 --seed 3 2>/dev/null; }
+answer=$(answer_of "$demo")
+[ -n "$answer" ] || complain "the demo model does not answer"
+for format in $formats; do
+  [ "$(answer_of "$scratch/demo.$format")" = "$answer" ] || complain "after conversion to $format the model answers otherwise"
+done
+
 # JSON, help, version.
 "$convert" "$demo" --to bittern -o "$scratch/j" --json --verify 2>/dev/null |
   python3 -c 'import json, sys; o = json.load(sys.stdin); assert o["weights"] == 4063232 and o["verified"]["trits"] == 3014656, o' ||
