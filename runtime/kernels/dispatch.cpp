@@ -26,7 +26,7 @@ bool same_layout(const bt_layout *a, const bt_layout *b) {
 }
 
 // Smaller is better; fields in order of importance.
-using Rank = std::tuple<bool, int, int, int, int, int64_t, size_t>;
+using Rank = std::tuple<bool, int, int, int, int, int, int64_t, size_t>;
 
 }  // namespace
 
@@ -75,10 +75,15 @@ const bt_kernel *KernelSet::find(Role role, const std::vector<int64_t> &sizes, c
     const bt_kernel *k = candidates[i].kernel;
     if (excluded_.count(k) || (layout && !same_layout(k->layout, layout))) continue;
     bool fits = true;
-    for (size_t s = 0; s < sizes.size(); ++s) fits = fits && (k->fixed[s] < 0 || k->fixed[s] == sizes[s]);
+    int open = 0;  // sizes that the kernel was not made for: it may have been tuned on other ones
+    for (size_t s = 0; s < sizes.size(); ++s) {
+      fits = fits && (k->fixed[s] < 0 || k->fixed[s] == sizes[s]);
+      open += k->fixed[s] < 0 ? 1 : 0;
+    }
     if (!fits) continue;
     const Rank rank = {sizes[0] < k->m_min || sizes[0] > k->m_max,
                        static_cast<int>(candidates[i].origin),
+                       open,
                        std::abs(k->threads - threads_),
                        k->threads,
                        -static_cast<int>(std::bit_width(k->isa_needs)),

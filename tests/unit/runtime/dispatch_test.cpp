@@ -66,6 +66,17 @@ TEST_CASE("fixed sizes must match and M must lie in the range") {
   CHECK(chosen(set, Role::W2A8, {1, 64, 127}) != "fixed");
 }
 
+TEST_CASE("a kernel that was tuned for these sizes comes before one that was tuned for others") {
+  Pack pack;
+  pack.add(Role::W2A8, "any shape", 2);
+  bt_kernel &k = pack.add(Role::W2A8, "this shape", 1);
+  k.fixed[1] = 64;
+  k.fixed[2] = 128;
+  const KernelSet set(KernelChoice::Tuned, 2, {pack.get()});
+  CHECK(chosen(set, Role::W2A8, {1, 64, 128}) == "this shape");
+  CHECK(chosen(set, Role::W2A8, {1, 64, 256}) == "any shape");
+}
+
 TEST_CASE("the same thread count comes first, then the nearest, the lower of two") {
   Pack pack;
   for (int threads : {1, 2, 4, 8})
