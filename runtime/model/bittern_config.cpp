@@ -8,9 +8,6 @@
 namespace bittern::runtime {
 namespace {
 
-// Integer sums reach 127 * K: up to this K they stay below 2^24 and convert to float32 exactly.
-constexpr int64_t kMaxWidth = 131072;
-
 struct IntegerField {
   const char *name;
   int64_t ModelConfig::*value;

@@ -16,7 +16,6 @@
 namespace bittern::runtime {
 namespace {
 
-constexpr int64_t kMaxWidth = 131072;  // as in hf_config.cpp
 constexpr double kDefaultRopeBase = 10000;
 
 // What the programs that write a general.architecture mean by it. Falcon3 and Falcon-E files are "llama".

@@ -17,6 +17,11 @@ enum class Activation { Relu2, Silu, GeluTanh };
 const char *activation_name(Activation activation);
 std::optional<Activation> find_activation(std::string_view name);
 enum class DType { F32, F16, BF16 };
+
+// The widest vector of a model, whatever file it comes from. Integer sums reach 127 * K: up to this K they stay below
+// 2^24 and convert to float32 exactly.
+constexpr int64_t kMaxWidth = 131072;
+
 // How an embedding model makes one vector of a text: none for models that predict tokens.
 enum class Pooling { None, Last, Mean };
 

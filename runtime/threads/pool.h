@@ -55,8 +55,8 @@ class ThreadPool {
   void ranges(int64_t tasks, FunctionRef<void(int64_t begin, int64_t end, int thread)> fn);
 
   // What `ranges` will soon read, in order of its tasks: a waiting thread fetches the beginning of its share into its
-  // second-level cache, so that memory is not idle while the calling thread does small things alone. A hint only; null
-  // for none. The memory must stay mapped until the next call.
+  // second-level cache, so that memory is not idle while the calling thread does small things alone. A hint only: the
+  // memory is never read for its values, and may be freed at any time. Null for none.
   void announce(const void *data, int64_t bytes);
 
   // As `ranges`, but fn(index, thread) for each task.
