@@ -73,6 +73,7 @@ void Forward::plan_buffers() {
   const int64_t q = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim, rows = most_tokens_;
   const int64_t widest = std::max({c.hidden, q, c.ffn});
   code_stride_ = padded(widest);
+  cached_.reserve(ThreadPool::kMostAnnounced);
   // Two passes: count, then give addresses.
   for (int pass = 0; pass < 2; ++pass) {
     int64_t used = 0;
@@ -136,7 +137,11 @@ void Forward::matmul(const Input &input, const PackedMatrix &matrix, Linear whic
                      int64_t stride) {
   const bool groups = input.group_sums != nullptr;
   const int64_t per_row = matrix.scales_per_row();
-  pool_.announce(matrix.next, matrix.next_bytes);
+  // What comes after the projections of the queries, keys and values is attention.
+  if (which == Linear::V || (which == Linear::Q && !config_.linear_norms))
+    pool_.announce(cached_);
+  else
+    pool_.announce({{matrix.next, matrix.next_bytes}});
   step(*products_[static_cast<size_t>(which)], m, matrix.n * matrix.k,
        {tensor(matrix.packed), groups ? tensor(matrix.scales, {per_row, 1}) : tensor(matrix.scales),
         tensor(codes_, {code_stride_, 1}), tensor(inverse_),
@@ -223,6 +228,21 @@ void Forward::store_keys_values(int64_t index, int64_t m) {
   }
 }
 
+// Keys and values of the pages that one sequence's attention will read; threads divide a page's heads among them.
+void Forward::find_cached(int64_t index, int64_t tokens) {
+  cached_.clear();
+  if (sequences_.size() > 1 || kv_.bytes() == 0) return;
+  const Sequence &sequence = *sequences_.front();
+  const int64_t end = sequence.length() + tokens;
+  const int64_t first = is_local_layer(config_, index) ? std::max<int64_t>(0, end - tokens - config_.window) : 0;
+  const int64_t bytes = config_.kv_heads * kv_.head_stride() * kv_.element_bytes();
+  for (const uint8_t *base : {kv_.keys(index), kv_.values(index)})
+    for (int64_t page = first / KvCache::kPage; page * KvCache::kPage < end; ++page) {
+      if (cached_.size() == ThreadPool::kMostAnnounced) return;
+      cached_.push_back({base + sequence.pages()[page] * kv_.page_stride() * kv_.element_bytes(), bytes});
+    }
+}
+
 // Attention of `rows` tokens from the first on, from their queries in wide_ to attended_.
 void Forward::attend(int64_t index, int64_t first, int64_t rows) {
   const ModelConfig &c = config_;
@@ -245,6 +265,8 @@ void Forward::attend(int64_t index, int64_t first, int64_t rows) {
   const float scale = c.attention_scale > 0 ? c.attention_scale : 1.0f / std::sqrt(static_cast<float>(d));
   int64_t length = *std::max_element(positions_ + first, positions_ + first + rows) + 1;
   if (local) length = std::min(length, c.window);
+  const PackedMatrix &output = weights_.layers()[static_cast<size_t>(index)][Linear::O];
+  pool_.announce({{output.packed, output.n * output.k / 4}});
   const Sequence &front = *sequences_.front();
   const int32_t *table = sequences_.size() > 1 ? page_table_.data() : front.pages();
   step(local ? *steps_.local_attention : *steps_.attention, rows, q * length,
@@ -270,6 +292,7 @@ void Forward::layer(int64_t index, int64_t m, bool last_only) {
   const LayerWeights &w = weights_.layers()[static_cast<size_t>(index)];
   const int64_t row = (c.heads + 2 * c.kv_heads) * c.head_dim, k = c.hidden;
 
+  find_cached(index, m);
   project(hidden_, x_, w[Vector::InputNorm], w, {Linear::Q, Linear::K, Linear::V}, m, wide_, row);
   store_keys_values(index, m);
   // In the last layer, only the tokens whose logits are wanted go on.
@@ -315,7 +338,7 @@ void Forward::final_norm(const float *in, int64_t m, float *out) {
 void Forward::head(const float *in, int64_t m, float *out) {
   const Head &h = weights_.head();
   const int64_t k = config_.hidden;
-  pool_.announce(nullptr, 0);
+  pool_.announce({});
   const bt_tensor y = tensor(out, {h.rows, 1});
   if (h.int8) {
     const bt_tensor q = tensor(codes_, {code_stride_, 1});

@@ -69,6 +69,7 @@ class Forward {
   void layer(int64_t index, int64_t m, bool last_only);
   void store_keys_values(int64_t index, int64_t m);
   void attend(int64_t index, int64_t first, int64_t rows);
+  void find_cached(int64_t index, int64_t tokens);
   void add(float *in, const float *norm, int64_t rows);
 
   // Runs a step for m tokens; `work` is its elements per token.
@@ -86,6 +87,8 @@ class Forward {
   RopeAngles angles_, local_angles_;
   KvCache kv_;
   std::vector<std::unique_ptr<Sequence>> sequences_;
+  std::vector<ThreadPool::Announced>
+      cached_;                       // what this layer's attention will read of the KV cache, first things first
   std::vector<int32_t> page_table_;  // of all sequences, when there are several
   Scratch scratch_;
   FloatMatrix embedding_;

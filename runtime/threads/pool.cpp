@@ -153,21 +153,30 @@ void ThreadPool::worker(int thread) {
   }
 }
 
-void ThreadPool::announce(const void *data, int64_t bytes) {
-  // Nothing rests on the two belonging together but which lines are fetched, and a prefetch cannot fault.
-  announced_bytes_.store(bytes, std::memory_order_relaxed);
-  announced_.store(static_cast<const uint8_t *>(data), std::memory_order_relaxed);
+void ThreadPool::announce(std::span<const Announced> arrays) {
+  // Nothing rests on pointers and sizes belonging together but which lines are fetched, and a prefetch cannot fault.
+  for (size_t i = 0; i < kMostAnnounced; ++i) {
+    const Announced array = i < arrays.size() ? arrays[i] : Announced{nullptr, 0};
+    announced_[i].bytes.store(array.bytes, std::memory_order_relaxed);
+    announced_[i].data.store(static_cast<const uint8_t *>(array.data), std::memory_order_relaxed);
+    if (!array.data) return;
+  }
 }
 
 void ThreadPool::fetch_announced(int thread, uint32_t epoch) const {
-  const uint8_t *data = announced_.load(std::memory_order_relaxed);
-  if (!data) return;
-  const int64_t bytes = announced_bytes_.load(std::memory_order_relaxed);
-  const int64_t begin = bytes * thread / threads_, share = bytes * (thread + 1) / threads_ - begin;
-  const uint8_t *from = data + begin;
-  for (int64_t at = 0; at < std::min(share, kFetchAhead); at += 256) {
-    if (epoch_.load(std::memory_order_relaxed) != epoch) return;
-    for (int64_t line = at; line < at + 256; line += 64) __builtin_prefetch(from + line, 0, 2);
+  int64_t room = kFetchAhead;
+  for (const AnnouncedSlot &array : announced_) {
+    const uint8_t *data = array.data.load(std::memory_order_relaxed);
+    if (!data) return;
+    const int64_t bytes = array.bytes.load(std::memory_order_relaxed);
+    const int64_t begin = bytes * thread / threads_, share = bytes * (thread + 1) / threads_ - begin;
+    const uint8_t *from = data + begin;
+    for (int64_t at = 0; at < std::min(share, room); at += 256) {
+      if (epoch_.load(std::memory_order_relaxed) != epoch) return;
+      for (int64_t line = at; line < at + 256; line += 64) __builtin_prefetch(from + line, 0, 2);
+    }
+    room -= share;
+    if (room <= 0) return;
   }
 }
 

@@ -4,10 +4,13 @@
 // goes from a bounded spin to yielding to sleeping, so that more threads than cores still move and an idle program
 // burns nothing.
 #pragma once
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <exception>
+#include <initializer_list>
 #include <mutex>
+#include <span>
 #include <thread>
 #include <type_traits>
 #include <vector>
@@ -54,10 +57,17 @@ class ThreadPool {
   // others waiting. Every task is in exactly one call; which thread runs it must not matter to the result.
   void ranges(int64_t tasks, FunctionRef<void(int64_t begin, int64_t end, int thread)> fn);
 
-  // What `ranges` will soon read, in order of its tasks: a waiting thread fetches the beginning of its share into its
-  // second-level cache, so that memory is not idle while the calling thread does small things alone. A hint only: the
-  // memory is never read for its values, and may be freed at any time. Null for none.
-  void announce(const void *data, int64_t bytes);
+  // What `ranges` will soon read: arrays that its tasks divide among them, in order. A waiting thread fetches its share
+  // of each into its second-level cache, as far as that holds them, so that memory is not idle while the calling thread
+  // does small things alone. A hint only: the memory is never read for its values, and may be freed at any time. Arrays
+  // after the kMostAnnounced-th are left out.
+  struct Announced {
+    const void *data;
+    int64_t bytes;
+  };
+  static constexpr size_t kMostAnnounced = 16;
+  void announce(std::span<const Announced> arrays);
+  void announce(std::initializer_list<Announced> arrays) { announce({arrays.begin(), arrays.size()}); }
 
   // As `ranges`, but fn(index, thread) for each task.
   void parallel(int64_t tasks, FunctionRef<void(int64_t index, int thread)> fn);
@@ -94,9 +104,12 @@ class ThreadPool {
   std::vector<Share> shares_;
   alignas(64) std::atomic<uint32_t> epoch_{0};
   std::atomic<bool> stopping_{false};
-  std::atomic<const uint8_t *> announced_{nullptr};
-  std::atomic<int64_t> announced_bytes_{0};
-  alignas(64) std::atomic<uint32_t> sleepers_{0};  // threads in a futex on epoch_
+  struct AnnouncedSlot {
+    std::atomic<const uint8_t *> data{nullptr};
+    std::atomic<int64_t> bytes{0};
+  };
+  std::array<AnnouncedSlot, kMostAnnounced> announced_;  // up to the first without data
+  alignas(64) std::atomic<uint32_t> sleepers_{0};        // threads in a futex on epoch_
   std::atomic<uint32_t> caller_sleeps_{0};
   std::vector<std::thread> workers_;
 };

@@ -71,7 +71,10 @@ TEST_CASE("what is announced may be anything that is mapped, and changes no resu
   ThreadPool pool(2);
   const std::vector<uint8_t> data(1 << 20, 1);
   for (int i = 0; i < 200; ++i) {
-    pool.announce(i % 3 ? data.data() : nullptr, i % 3 ? static_cast<int64_t>(data.size()) >> (i % 20) : 0);
+    const ThreadPool::Announced array{i % 3 ? data.data() : nullptr,
+                                      i % 3 ? static_cast<int64_t>(data.size()) >> (i % 20) : 0};
+    // More than are kept, too.
+    pool.announce(std::vector<ThreadPool::Announced>(static_cast<size_t>(i % 40), array));
     std::atomic<int64_t> sum{0};
     pool.ranges(100, [&](int64_t begin, int64_t end, int) { sum += end - begin; });
     CHECK(sum == 100);
