@@ -18,6 +18,9 @@ struct Fingerprint {
 };
 const Fingerprint &machine_fingerprint();
 
+// Whether an emulator runs this program (qemu-user and its like): what it computes holds, how fast it does not.
+bool machine_is_emulated();
+
 int machine_cores();               // logical processors usable by this process (affinity and CPU quota respected)
 int machine_physical_cores();      // the same, counting the threads of one core once: the default thread count
 int64_t last_level_cache_bytes();  // largest data cache this process can see; 32 MiB when unknown

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "runtime/error.h"
+#include "runtime/machine/processor.h"
 
 namespace bittern::runtime {
 namespace {
@@ -36,20 +37,12 @@ constexpr int64_t kFetchAhead = int64_t{256} << 10;
 constexpr int64_t kMostTasks = int64_t{1} << 31;
 constexpr auto kYieldTime = std::chrono::milliseconds(2);
 
-void pause_cpu() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#else
-  std::this_thread::yield();
-#endif
-}
-
 // Waits until done(): spins, then yields, then false: time to sleep.
 template <typename Done>
 bool wait_awake(Done done) {
   for (int i = 0; i < kSpins; ++i) {
     if (done()) return true;
-    pause_cpu();
+    pause_processor();
   }
   const auto until = std::chrono::steady_clock::now() + kYieldTime;
   do {
