@@ -20,12 +20,16 @@ struct Request {
   int64_t m_min = 1, m_max = INT64_MAX;
   std::string symbol;  // name of the kernel function in the object, a C identifier
   bool want_assembly = false;
+  // When set, the machine code is for this target and every instruction of `target` is replaced by its meaning: what
+  // this machine cannot execute is so proved here. The result is for proofs only; no pack takes it.
+  const schedules::Target *meanings_on = nullptr;
 };
 
 // What bt_kernel says, before it has an address; the pack writer turns it into a bt_kernel.
 struct Descriptor {
   std::string symbol, spec, spec_hash, schedule, backend, target, layout;  // layout: its name, "" when none
   uint32_t isa_needs = 0;
+  bool from_meanings = false;  // made with Request::meanings_on: may be proved, never shipped
   int64_t fixed[BT_MAX_SIZES];
   int64_t m_min = 1, m_max = INT64_MAX;
   int32_t size_count = 0, tensor_count = 0, scalar_count = 0;
@@ -60,6 +64,7 @@ struct TableRow {
   int32_t threads = 0;
   double roof_pct = 0;
 };
+// Kernels from meanings are taken only without a proof, as candidates that somebody is about to prove.
 // One object that defines `table_symbol` (a bt_pack) with a row per kernel, referring to the kernels by symbol, and the
 // bt_layouts they need with generated packed_bytes, pack and unpack. The code in it runs on `baseline`.
 std::string emit_pack_table(const std::vector<TableRow> &rows, const std::string &table_symbol,

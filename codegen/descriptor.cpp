@@ -1,6 +1,8 @@
 // The shared part of a kernel's descriptor.
 #include "codegen/descriptor.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "compiler/printer.h"
@@ -17,6 +19,11 @@ Descriptor describe(const Request &request) {
   descriptor.target = request.target.name;
   descriptor.layout = request.schedule.layout;
   descriptor.isa_needs = request.target.isa_needs;
+  if (request.meanings_on) {
+    descriptor.from_meanings = true;
+    descriptor.target += fmt::format(" by its instructions' meanings on {}", request.meanings_on->name);
+    descriptor.isa_needs = request.meanings_on->isa_needs;
+  }
   std::fill(std::begin(descriptor.fixed), std::end(descriptor.fixed), -1);
   for (size_t i = 0; i < request.spec.sizes.size() && i < BT_MAX_SIZES; ++i) {
     const auto fixed = request.fixed.find(request.spec.sizes[i]);

@@ -159,6 +159,10 @@ class TableEmitter {
 
 std::string emit_pack_table(const std::vector<TableRow> &rows, const std::string &table_symbol,
                             const schedules::Target &baseline) {
+  for (const TableRow &row : rows)
+    if (row.descriptor.from_meanings && !row.proof.empty())
+      throw Error(
+          fmt::format("kernel {} is made from meanings, for its proof only: no pack takes it", row.descriptor.symbol));
   llvm::LLVMContext context;
   const std::unique_ptr<llvm::TargetMachine> machine = target_machine(baseline);
   const std::unique_ptr<llvm::Module> module = make_module(context, table_symbol, *machine);

@@ -10,36 +10,93 @@
 namespace bittern::schedules {
 namespace {
 
-// Whether this processor has every bit of `isa_needs`. Bits of other architectures are never there.
-bool machine_has(uint32_t isa_needs) {
-#if defined(__x86_64__)
-  __builtin_cpu_init();
-  uint32_t have = 0;
-  if (__builtin_cpu_supports("sse4.1")) have |= BT_ISA_SSE41;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c") &&
-      __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2"))
-    have |= BT_ISA_AVX2;
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-    have |= BT_ISA_AVX512;
-  if ((have & BT_ISA_AVX512) && __builtin_cpu_supports("avx512vnni")) have |= BT_ISA_AVX512VNNI;
-  return (isa_needs & ~have) == 0;
-#else
-  return isa_needs == 0;
-#endif
-}
+constexpr uint32_t kAvx2 = BT_ISA_SSE41 | BT_ISA_AVX2, kAvx512 = kAvx2 | BT_ISA_AVX512;
 
 }  // namespace
 
 const std::vector<Target> &targets() {
   static const std::vector<Target> table = {
-      // name, isa_needs, triple, cpu, features, Halide target, vector bytes, vector registers
-      {"x86-64", BT_ISA_BASELINE, "x86_64-unknown-linux-gnu", "x86-64", "", "x86-64-linux", 16, 16},
-      {"x86-64-avx2", BT_ISA_SSE41 | BT_ISA_AVX2, "x86_64-unknown-linux-gnu", "x86-64-v3", "",
-       "x86-64-linux-sse41-avx-avx2-f16c-fma", 32, 16},
+      {.name = "x86-64",
+       .isa_needs = BT_ISA_BASELINE,
+       .llvm_triple = "x86_64-unknown-linux-gnu",
+       .llvm_cpu = "x86-64",
+       .llvm_features = "",
+       .halide_target = "x86-64-linux",
+       .instructions = "sse2",
+       .vector_bytes = 16,
+       .vector_registers = 16,
+       .int16_products = 2,
+       .rounds = false,
+       .half_floats = false,
+       .ships = false},
+      {.name = "x86-64-sse41",
+       .isa_needs = BT_ISA_SSE41,
+       .llvm_triple = "x86_64-unknown-linux-gnu",
+       .llvm_cpu = "x86-64",
+       .llvm_features = "+ssse3,+sse4.1",
+       .halide_target = "x86-64-linux-sse41",
+       .instructions = "ssse3",
+       .vector_bytes = 16,
+       .vector_registers = 16,
+       .int16_products = 2,
+       .rounds = true,
+       .half_floats = false,
+       .ships = true},
+      {.name = "x86-64-avx2",
+       .isa_needs = kAvx2,
+       .llvm_triple = "x86_64-unknown-linux-gnu",
+       .llvm_cpu = "x86-64-v3",
+       .llvm_features = "",
+       .halide_target = "x86-64-linux-sse41-avx-avx2-f16c-fma",
+       .instructions = "avx2",
+       .vector_bytes = 32,
+       .vector_registers = 16,
+       .int16_products = 2,
+       .rounds = true,
+       .half_floats = true,
+       .ships = true},
+      // Alder Lake and later: vpdpbusd without AVX-512.
+      {.name = "x86-64-avxvnni",
+       .isa_needs = kAvx2 | BT_ISA_AVXVNNI,
+       .llvm_triple = "x86_64-unknown-linux-gnu",
+       .llvm_cpu = "x86-64-v3",
+       .llvm_features = "+avxvnni",
+       .halide_target = "x86-64-linux-sse41-avx-avx2-f16c-fma",
+       .instructions = "avx-vnni",
+       .vector_bytes = 32,
+       .vector_registers = 16,
+       .int16_products = 0,
+       .rounds = true,
+       .half_floats = true,
+       .ships = false},
       // 256-bit vectors: what it brings is vpdpbusd and twice the registers, and no processor slows its clock for them.
-      {"x86-64-avx512vnni", BT_ISA_SSE41 | BT_ISA_AVX2 | BT_ISA_AVX512 | BT_ISA_AVX512VNNI, "x86_64-unknown-linux-gnu",
-       "x86-64-v4", "+avx512vnni", "x86-64-linux-sse41-avx-avx2-f16c-fma", 32, 32},
+      {.name = "x86-64-avx512vnni",
+       .isa_needs = kAvx512 | BT_ISA_AVX512VNNI,
+       .llvm_triple = "x86_64-unknown-linux-gnu",
+       .llvm_cpu = "x86-64-v4",
+       .llvm_features = "+avx512vnni",
+       .halide_target = "x86-64-linux-sse41-avx-avx2-f16c-fma",
+       .instructions = "avx512-vnni",
+       .vector_bytes = 32,
+       .vector_registers = 32,
+       .int16_products = 0,
+       .rounds = true,
+       .half_floats = true,
+       .ships = true},
+      // Ice Lake, Zen 4 and later: look-ups in tables of 64 bytes.
+      {.name = "x86-64-avx512vbmi",
+       .isa_needs = kAvx512 | BT_ISA_AVX512VNNI | BT_ISA_AVX512VBMI,
+       .llvm_triple = "x86_64-unknown-linux-gnu",
+       .llvm_cpu = "x86-64-v4",
+       .llvm_features = "+avx512vnni,+avx512vbmi",
+       .halide_target = "x86-64-linux-sse41-avx-avx2-f16c-fma",
+       .instructions = "avx512-vnni",
+       .vector_bytes = 32,
+       .vector_registers = 32,
+       .int16_products = 0,
+       .rounds = true,
+       .half_floats = true,
+       .ships = false},
   };
   return table;
 }
@@ -53,10 +110,10 @@ const Target &find_target(const std::string &name) {
   throw Error(fmt::format("unknown target \"{}\"; known: {}", name, known));
 }
 
-const Target &host_target() {
+const Target &host_target(uint32_t isa) {
   const Target *best = nullptr;
   for (const Target &target : targets())
-    if (machine_has(target.isa_needs)) best = &target;
+    if ((target.isa_needs & ~isa) == 0) best = &target;
   if (!best) throw Error("no target of the table runs on this machine");
   return *best;
 }

@@ -6,7 +6,6 @@
 #include <cmath>
 
 #include "compiler/bounds.h"
-#include "runtime/abi/kernel_abi.h"
 #include "schedules/contraction_plan.h"
 #include "schedules/layout.h"
 #include "schedules/template.h"
@@ -56,9 +55,7 @@ constexpr Interval kActivation{-128, 127};
 // Up to here decoding weights again for every four tokens beats unpacking them to memory.
 constexpr int64_t kFewTokens = 16;
 
-bool applies(const KernelSpec &spec, const Target &target) {
-  return target.llvm_triple.starts_with("x86_64") && facts(spec).planned;
-}
+bool applies(const KernelSpec &spec, const Target &) { return facts(spec).planned; }
 
 // The preferred layout first: an untuned machine stores weights in the layout of the first default for M = 1.
 std::vector<std::string> all_layouts(const KernelSpec &spec, const Target &) {
@@ -81,8 +78,14 @@ std::optional<std::string> int32_overflow(const Facts &kernel, const Sizes &size
 
 // --- gemv ---------------------------------------------------------------------------------------------------------
 
-// Targets whose dot products sum straight into int32 lanes have no int16 accumulators to bound, and 32 registers.
-bool direct(const Target &target) { return (target.isa_needs & BT_ISA_AVX512VNNI) != 0; }
+// Targets whose dot products sum straight into int32 lanes have no int16 accumulators to bound.
+bool direct(const Target &target) { return target.int16_products == 0; }
+
+// Why `products` of codes up to `most` could overflow an int16 lane; nothing where sums go to int32.
+std::optional<std::string> int16_overflow(const Target &target, int64_t most, int64_t products) {
+  if (direct(target)) return std::nullopt;
+  return compiler::accumulator_overflow(Interval{0, most}, kActivation, products, 16);
+}
 
 std::vector<Param> gemv_params(const KernelSpec &spec, const Target &target) {
   std::vector<int64_t> tokens = {1, 2, 3, 4, 8};
@@ -107,10 +110,9 @@ std::optional<std::string> gemv_illegal(const KernelSpec &spec, const Sizes &siz
                        interleaved, s.layout);
   if (tokens == 1 && rows < interleaved && interleaved <= 4)
     return fmt::format("rows={} reads only a part of what layout {} keeps together", rows, s.layout);
-  // A lane of pair products takes two products a field; scaled schedules have two accumulators of two fields each.
-  const auto overflow = scaled ? compiler::accumulator_overflow(Interval{0, 8}, kActivation, 4 * chunk, 16)
-                               : compiler::accumulator_overflow(Interval{0, 2}, kActivation, 8 * chunk, 16);
-  if (overflow && !direct(target)) return fmt::format("chunk={}: {}", chunk, *overflow);
+  // Four fields a unit; scaled schedules have two accumulators of two fields each.
+  if (const auto overflow = int16_overflow(target, scaled ? 8 : 2, target.int16_products * (scaled ? 2 : 4) * chunk))
+    return fmt::format("chunk={}: {}", chunk, *overflow);
   if (rows * tokens * (scaled ? 2 : 1) > target.vector_registers * 5 / 8 - 2)
     return fmt::format("rows={} times tokens={}{} accumulators do not fit {} registers", rows, tokens,
                        scaled ? " times 2" : "", target.vector_registers);
@@ -203,10 +205,8 @@ std::optional<std::string> gemm_illegal(const KernelSpec &spec, const Sizes &siz
   if (nr * mt > (direct(target) ? 24 : 9))
     return fmt::format("nr={} times mt={} accumulators do not fit {} registers", nr, mt, target.vector_registers);
   if (nb % (8 * nr) != 0) return fmt::format("nb={} is not a multiple of the register tile's {} rows", nb, 8 * nr);
-  // 64 steps of 4 k, two products a lane each.
-  if (!direct(target)) {
-    if (const auto overflow = compiler::accumulator_overflow(Interval{0, 2}, kActivation, 128, 16)) return overflow;
-  }
+  // The register tile widens after 128 products a lane.
+  if (const auto overflow = int16_overflow(target, 2, 128)) return overflow;
   const Facts &kernel = facts(spec);
   if (kernel.m.empty()) return "the kernel has no tokens to share unpacked codes";
   if (kernel.grouped && s.get("mb", 128) > 32)

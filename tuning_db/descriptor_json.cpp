@@ -14,6 +14,7 @@ nlohmann::json descriptor_to_json(const codegen::Descriptor &d) {
           {"target", d.target},
           {"layout", d.layout},
           {"isa_needs", d.isa_needs},
+          {"from_meanings", d.from_meanings},
           {"fixed", std::vector<int64_t>(d.fixed, d.fixed + BT_MAX_SIZES)},
           {"m_min", d.m_min},
           {"m_max", d.m_max},
@@ -40,6 +41,7 @@ codegen::Descriptor descriptor_from_json(const nlohmann::json &j) {
   j.at("target").get_to(d.target);
   j.at("layout").get_to(d.layout);
   j.at("isa_needs").get_to(d.isa_needs);
+  d.from_meanings = j.value("from_meanings", false);  // records from before 2026-11-27 have none
   array("fixed", d.fixed);
   j.at("m_min").get_to(d.m_min);
   j.at("m_max").get_to(d.m_max);

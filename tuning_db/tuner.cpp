@@ -375,7 +375,10 @@ class Tuner::Shape {
 };
 
 Tuner::Tuner(Records &records, const RunFolder &run_folder, TunerOptions options)
-    : records_(records), folder_(run_folder), options_(std::move(options)), target_(schedules::host_target()) {
+    : records_(records),
+      folder_(run_folder),
+      options_(std::move(options)),
+      target_(schedules::host_target(runtime::machine_isa())) {
   machine_ =
       records_.machine(runtime::machine_fingerprint(), runtime::machine_cores(), runtime::last_level_cache_bytes());
   run_ = records_.new_run();

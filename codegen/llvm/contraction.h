@@ -1,5 +1,5 @@
-// What the contraction generators (gemv, gemm) share: the few operations that differ between instruction sets, the
-// walk over packed weights, and the epilogue that turns int32 sums into a kernel's outputs.
+// What the contraction generators (gemv, gemm) share: the walk over packed weights, and the epilogue that turns int32
+// sums into a kernel's outputs. The operations that differ between instruction sets are in isa/.
 #pragma once
 #include <functional>
 #include <map>
@@ -7,40 +7,11 @@
 #include <vector>
 
 #include "codegen/llvm/emit_expr.h"
+#include "codegen/llvm/isa/isa.h"
 #include "codegen/llvm/kernel_builder.h"
 #include "schedules/contraction_plan.h"
 
 namespace bittern::codegen {
-
-// Arithmetic on 32 codes (0..2, or scaled) and 32 activations, as the instruction set does it best. All wrap or are
-// exact; a schedule's legality says how many products an int16 lane may hold.
-class PairArithmetic {
- public:
-  explicit PairArithmetic(KernelBuilder &kb) : kb_(kb) {}
-
-  llvm::Type *bytes() const;   // <32 x i8>
-  llvm::Type *halves() const;  // <16 x i16>
-  llvm::Type *words() const;   // <8 x i32>
-  // Lane i: codes[2 i] * activations[2 i] + codes[2 i + 1] * activations[2 i + 1], codes unsigned, |result| < 2^15.
-  llvm::Value *pair_products(llvm::Value *codes, llvm::Value *activations);
-  // Whether products are summed straight into int32 lanes; if not, int16 lanes hold them for a while.
-  bool direct() const { return kb_.vnni(); }
-  llvm::Type *partial() const { return direct() ? words() : halves(); }
-  // The partial sum with 32 more products.
-  llvm::Value *accumulate(llvm::Value *sum, llvm::Value *codes, llvm::Value *activations);
-  // A partial sum in int32: lane i of words is halves[2 i] + halves[2 i + 1].
-  llvm::Value *widen(llvm::Value *sum);
-  // 2-bit field of every byte, moved down to bits 0 and 1; `shift` is a constant or an i64 below 8.
-  llvm::Value *field(llvm::Value *packed, int shift);
-  llvm::Value *field(llvm::Value *packed, llvm::Value *shift);
-  // The bytes masked, the 16-bit lanes first shifted right: a field that keeps its place in the byte.
-  llvm::Value *masked(llvm::Value *packed, int shift, uint8_t mask);
-  // Lane r: the sum of vector r's lanes. `vectors`: 1, 2, 4 or 8 of <8 x i32>; gives an i32 or as many lanes.
-  llvm::Value *sums_of(std::vector<llvm::Value *> vectors);
-
- private:
-  KernelBuilder &kb_;
-};
 
 // How 32-byte units of packed codes lie in memory and which k they hold. Knows the two families of i2 layouts.
 struct PackedWalk {

@@ -26,7 +26,7 @@ class Gemm {
       : kb_(kb),
         b_(kb.b),
         plan_(plan),
-        isa_(kb),
+        isa_(make_isa(kb)),
         walk_(kb.request.schedule.layout),
         epilogue_(kb, plan),
         nr_(parameter("nr")),
@@ -177,11 +177,13 @@ class Gemm {
 
   // The register tile: quads [from, to) of nr vectors of codes by mt activation rows, added to the sums at `sums`.
   void tile(Value *codes, const Values &activations, Value *from, Value *to, Value *sums) {
-    // int16 lanes: 2 * 2 * 64 * -128 = -2^15, proven by the schedule's legality. int32 lanes hold any chunk of k.
-    const int64_t quads = isa_.direct() ? int64_t{1} << 32 : 64;
+    // int16 lanes: 128 products of at least 2 * -128 are -2^15, proven by the schedule's legality. int32 lanes hold any
+    // chunk of k.
+    const int products = kb_.target.int16_products;
+    const int64_t quads = products ? 128 / products : int64_t{1} << 32;
     kb_.loop(from, to, quads, [&](Value *begin) {
       Value *end = kb_.minimum(b_.CreateAdd(begin, kb_.i64(quads)), to);
-      Values partial(static_cast<size_t>(nr_ * mt_), llvm::Constant::getNullValue(isa_.partial()));
+      Values partial(static_cast<size_t>(nr_ * mt_), llvm::Constant::getNullValue(isa_->partial()));
       // Ends are multiples of 4 quads, so unrolling by 1, 2 or 4 leaves no rest.
       partial = kb_.loop(begin, end, unroll_, partial, [&](Value *at, const Values &carried) {
         Values next = carried;
@@ -191,8 +193,8 @@ class Gemm {
       for (int64_t t = 0; t < mt_; ++t) {
         for (int64_t r = 0; r < nr_; ++r) {
           Value *place = b_.CreateGEP(b_.getInt32Ty(), sums, kb_.i64(t * block_rows_ + r * kRows));
-          Value *sum = b_.CreateAlignedLoad(isa_.words(), place, llvm::Align(4));
-          b_.CreateAlignedStore(b_.CreateAdd(sum, isa_.widen(partial[static_cast<size_t>(r * mt_ + t)])), place,
+          Value *sum = b_.CreateAlignedLoad(isa_->words(), place, llvm::Align(4));
+          b_.CreateAlignedStore(b_.CreateAdd(sum, isa_->widen(partial[static_cast<size_t>(r * mt_ + t)])), place,
                                 llvm::Align(4));
         }
       }
@@ -204,15 +206,15 @@ class Gemm {
     Values vectors;
     for (int64_t r = 0; r < nr_; ++r)
       vectors.push_back(
-          b_.CreateAlignedLoad(isa_.bytes(), b_.CreateGEP(b_.getInt8Ty(), unit, kb_.i64(32 * r)), llvm::Align(32)));
+          b_.CreateAlignedLoad(isa_->bytes(), b_.CreateGEP(b_.getInt8Ty(), unit, kb_.i64(32 * r)), llvm::Align(32)));
     for (int64_t t = 0; t < mt_; ++t) {
       Value *place = b_.CreateGEP(b_.getInt8Ty(), activations[static_cast<size_t>(t)],
                                   b_.CreateMul(quad, kb_.i64(kQuad), "", false, true));
       Value *four = b_.CreateAlignedLoad(b_.getInt32Ty(), place, llvm::Align(1));
-      Value *spread = b_.CreateBitCast(b_.CreateVectorSplat(8, four), isa_.bytes());
+      Value *spread = b_.CreateBitCast(b_.CreateVectorSplat(8, four), isa_->bytes());
       for (int64_t r = 0; r < nr_; ++r) {
         Value *&sum = sums[static_cast<size_t>(r * mt_ + t)];
-        sum = isa_.accumulate(sum, vectors[static_cast<size_t>(r)], spread);
+        sum = isa_->accumulate(sum, vectors[static_cast<size_t>(r)], spread);
       }
     }
   }
@@ -248,7 +250,7 @@ class Gemm {
     Value *offset = b_.CreateMul(unit, kb_.i64(walk_.interleave * 32), "", false, true);
     Value *ahead = b_.CreateMul(chunk_units, kb_.i64(walk_.interleave * 32), "", false, true);
     kb_.prefetch(b_.CreateGEP(b_.getInt8Ty(), units, b_.CreateAdd(offset, ahead)));
-    return b_.CreateAlignedLoad(isa_.bytes(), b_.CreateGEP(b_.getInt8Ty(), units, offset), llvm::Align(1));
+    return b_.CreateAlignedLoad(isa_->bytes(), b_.CreateGEP(b_.getInt8Ty(), units, offset), llvm::Align(1));
   }
 
   void store_codes(Value *codes, Value *vector, Value *quad, Value *tile_quads) {
@@ -264,7 +266,7 @@ class Gemm {
         Value *codes = load_unit(units, unit, b_.CreateSub(last, first));
         Value *quad = b_.CreateMul(b_.CreateSub(unit, first), kb_.i64(4));
         for (int field = 0; field < 4; ++field)
-          store_codes(isa_.field(codes, 2 * field), vector, b_.CreateAdd(quad, kb_.i64(field)), tile_quads);
+          store_codes(isa_->field(codes, 2 * field), vector, b_.CreateAdd(quad, kb_.i64(field)), tile_quads);
       });
     });
   }
@@ -280,13 +282,13 @@ class Gemm {
       kb_.loop(first, last, 1, [&](Value *unit) {
         Values rows;
         for (Value *own : units)
-          rows.push_back(b_.CreateBitCast(load_unit(own, unit, b_.CreateSub(last, first)), isa_.words()));
+          rows.push_back(b_.CreateBitCast(load_unit(own, unit, b_.CreateSub(last, first)), isa_->words()));
         rows = transpose(rows);
         Value *quad = b_.CreateMul(b_.CreateSub(unit, first), kb_.i64(32));
         for (int64_t i = 0; i < 8; ++i) {
-          Value *codes = b_.CreateBitCast(rows[static_cast<size_t>(i)], isa_.bytes());
+          Value *codes = b_.CreateBitCast(rows[static_cast<size_t>(i)], isa_->bytes());
           for (int field = 0; field < 4; ++field)
-            store_codes(isa_.field(codes, 2 * field), vector, b_.CreateAdd(quad, kb_.i64(8 * field + i)), tile_quads);
+            store_codes(isa_->field(codes, 2 * field), vector, b_.CreateAdd(quad, kb_.i64(8 * field + i)), tile_quads);
         }
       });
     });
@@ -312,7 +314,7 @@ class Gemm {
   KernelBuilder &kb_;
   llvm::IRBuilder<> &b_;
   const schedules::ContractionPlan &plan_;
-  PairArithmetic isa_;
+  std::unique_ptr<Isa> isa_;
   PackedWalk walk_;
   ContractionEpilogue epilogue_;
   const int64_t nr_, mt_, block_rows_, block_tokens_, block_k_, unroll_;

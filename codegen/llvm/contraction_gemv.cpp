@@ -26,7 +26,7 @@ class Gemv {
       : kb_(kb),
         b_(kb.b),
         plan_(plan),
-        isa_(kb),
+        isa_(make_isa(kb)),
         walk_(kb.request.schedule.layout),
         epilogue_(kb, plan),
         rows_(parameter("rows")),
@@ -171,7 +171,7 @@ class Gemv {
 
   // Sums over [0, depth), whose activations are zero up to the next multiple of 64.
   Values sum_depth(const Step &step, Value *begin, Value *depth) {
-    Values sums(static_cast<size_t>(rows_ * tokens_), llvm::Constant::getNullValue(isa_.words()));
+    Values sums(static_cast<size_t>(rows_ * tokens_), llvm::Constant::getNullValue(isa_->words()));
     if (walk_.quads) {
       Value *units = b_.CreateUDiv(round_up(depth, 16), kb_.i64(16));
       return sum_units(step, begin, units, sums);
@@ -184,7 +184,7 @@ class Gemv {
 
   // Sums over [begin, begin + extent), both multiples of 64.
   Values sum_group(const Step &step, Value *begin, Value *extent) {
-    Values sums(static_cast<size_t>(rows_ * tokens_), llvm::Constant::getNullValue(isa_.words()));
+    Values sums(static_cast<size_t>(rows_ * tokens_), llvm::Constant::getNullValue(isa_->words()));
     const auto *known = llvm::dyn_cast<llvm::ConstantInt>(extent);
     if (walk_.quads || (known && known->getSExtValue() % walk_.k_a_unit == 0)) {
       Value *first = b_.CreateUDiv(begin, kb_.i64(walk_.k_a_unit));
@@ -213,8 +213,8 @@ class Gemv {
   Values sum_chunks(Value *first, Value *last, int64_t chunk, int64_t unroll, const Values &sums, const AddStep &add,
                     bool scaled) {
     const size_t count = sums.size();
-    if (isa_.direct()) chunk = kNoWidening;
-    const Values zero(scaled ? 2 * count : count, llvm::Constant::getNullValue(isa_.partial()));
+    if (kb_.target.int16_products == 0) chunk = kNoWidening;
+    const Values zero(scaled ? 2 * count : count, llvm::Constant::getNullValue(isa_->partial()));
     return kb_.loop(first, last, chunk, sums, [&](Value *begin, const Values &totals) {
       Value *end = kb_.minimum(b_.CreateAdd(begin, kb_.i64(chunk)), last);
       Values partial = zero;
@@ -230,9 +230,9 @@ class Gemv {
       if (!divides(unroll, chunk, first, last)) partial = kb_.loop(rest, end, 1, partial, add);
       Values widened;
       for (size_t i = 0; i < count; ++i) {
-        Value *sum = b_.CreateAdd(totals[i], isa_.widen(partial[i]));
+        Value *sum = b_.CreateAdd(totals[i], isa_->widen(partial[i]));
         // The second half holds fields at four times their value; pairs of them stay multiples of four.
-        if (scaled) sum = b_.CreateAdd(sum, b_.CreateAShr(isa_.widen(partial[count + i]), uint64_t{2}));
+        if (scaled) sum = b_.CreateAdd(sum, b_.CreateAShr(isa_->widen(partial[count + i]), uint64_t{2}));
         widened.push_back(sum);
       }
       return widened;
@@ -248,16 +248,16 @@ class Gemv {
 
   Value *load_codes(const Step &step, int64_t r, Value *unit) {
     Value *offset = b_.CreateMul(unit, kb_.i64(walk_.interleave * 32), "", false, true);
-    return b_.CreateAlignedLoad(isa_.bytes(), b_.CreateGEP(b_.getInt8Ty(), step.units[static_cast<size_t>(r)], offset),
+    return b_.CreateAlignedLoad(isa_->bytes(), b_.CreateGEP(b_.getInt8Ty(), step.units[static_cast<size_t>(r)], offset),
                                 llvm::Align(1));
   }
 
   // The activations that meet the field which begins at k: 32 of them, or 4 for each of 8 rows.
   Value *load_activations(const Step &step, int64_t t, Value *k) {
     Value *place = b_.CreateGEP(b_.getInt8Ty(), step.activations[static_cast<size_t>(t)], k);
-    if (!walk_.quads) return b_.CreateAlignedLoad(isa_.bytes(), place, llvm::Align(1));
+    if (!walk_.quads) return b_.CreateAlignedLoad(isa_->bytes(), place, llvm::Align(1));
     return b_.CreateBitCast(b_.CreateVectorSplat(8, b_.CreateAlignedLoad(b_.getInt32Ty(), place, llvm::Align(1))),
-                            isa_.bytes());
+                            isa_->bytes());
   }
 
   void prefetch_units(const Step &step, Value *unit) {
@@ -282,13 +282,13 @@ class Gemv {
       const bool high = scaled_ && field % 2 == 1;
       Values codes;
       for (Value *unit_codes : packed)
-        codes.push_back(scaled_ ? isa_.masked(unit_codes, field / 2 * 4, high ? 12 : 3)
-                                : isa_.field(unit_codes, 2 * field));
+        codes.push_back(scaled_ ? isa_->masked(unit_codes, field / 2 * 4, high ? 12 : 3)
+                                : isa_->field(unit_codes, 2 * field));
       for (int64_t t = 0; t < tokens_; ++t) {
         Value *activations = load_activations(step, t, b_.CreateAdd(k, kb_.i64(field * walk_.k_a_vector())));
         for (int64_t r = 0; r < rows_; ++r) {
           Value *&sum = next[static_cast<size_t>(r * tokens_ + t) + (high ? count : 0)];
-          sum = isa_.accumulate(sum, codes[static_cast<size_t>(r)], activations);
+          sum = isa_->accumulate(sum, codes[static_cast<size_t>(r)], activations);
         }
       }
     }
@@ -304,12 +304,12 @@ class Gemv {
     for (int field = 0; field < 2; ++field) {
       Value *k = b_.CreateAdd(b_.CreateMul(half, kb_.i64(64)), kb_.i64(32 * field));
       Values codes;
-      for (Value *unit_codes : packed) codes.push_back(isa_.field(unit_codes, b_.CreateAdd(low, kb_.i64(2 * field))));
+      for (Value *unit_codes : packed) codes.push_back(isa_->field(unit_codes, b_.CreateAdd(low, kb_.i64(2 * field))));
       for (int64_t t = 0; t < tokens_; ++t) {
         Value *activations = load_activations(step, t, k);
         for (int64_t r = 0; r < rows_; ++r) {
           Value *&sum = next[static_cast<size_t>(r * tokens_ + t)];
-          sum = isa_.accumulate(sum, codes[static_cast<size_t>(r)], activations);
+          sum = isa_->accumulate(sum, codes[static_cast<size_t>(r)], activations);
         }
       }
     }
@@ -330,13 +330,13 @@ class Gemv {
     }
     Values own;
     for (int64_t r = 0; r < rows_; ++r) own.push_back(sums[static_cast<size_t>(r * tokens_ + t)]);
-    put(isa_.sums_of(own), 0, static_cast<unsigned>(rows_));
+    put(isa_->sums_of(own), 0, static_cast<unsigned>(rows_));
   }
 
   KernelBuilder &kb_;
   llvm::IRBuilder<> &b_;
   const schedules::ContractionPlan &plan_;
-  PairArithmetic isa_;
+  std::unique_ptr<Isa> isa_;
   PackedWalk walk_;
   ContractionEpilogue epilogue_;
   const int64_t rows_, tokens_, chunk_, unroll_, prefetch_;

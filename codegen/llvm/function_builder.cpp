@@ -4,28 +4,24 @@
 #include <llvm/IR/Constants.h>
 #include <llvm/IR/Intrinsics.h>
 
-#include "runtime/abi/kernel_abi.h"
-
 namespace bittern::codegen {
 
 using llvm::BasicBlock;
 using llvm::Value;
 
 FunctionBuilder::FunctionBuilder(llvm::Module &module_, const schedules::Target &target_, const std::string &name,
-                                 llvm::FunctionType *type, llvm::GlobalValue::LinkageTypes linkage)
+                                 llvm::FunctionType *type, llvm::GlobalValue::LinkageTypes linkage,
+                                 const schedules::Target *meanings_on)
     : module(module_),
       target(target_),
+      runs_on(meanings_on ? *meanings_on : target_),
       b(module_.getContext()),
       function(llvm::Function::Create(type, linkage, name, module_)) {
-  function->addFnAttr("target-cpu", target.llvm_cpu);
-  if (!target.llvm_features.empty()) function->addFnAttr("target-features", target.llvm_features);
+  function->addFnAttr("target-cpu", runs_on.llvm_cpu);
+  if (!runs_on.llvm_features.empty()) function->addFnAttr("target-features", runs_on.llvm_features);
   function->addFnAttr(llvm::Attribute::NoUnwind);
   b.SetInsertPoint(BasicBlock::Create(module.getContext(), "entry", function));
 }
-
-bool FunctionBuilder::avx2() const { return (target.isa_needs & BT_ISA_AVX2) != 0; }
-bool FunctionBuilder::vnni() const { return (target.isa_needs & BT_ISA_AVX512VNNI) != 0; }
-bool FunctionBuilder::sse41() const { return (target.isa_needs & (BT_ISA_SSE41 | BT_ISA_AVX2)) != 0; }
 
 Value *FunctionBuilder::round_up(Value *x, int64_t multiple) {
   return b.CreateMul(b.CreateUDiv(b.CreateAdd(x, i64(multiple - 1)), i64(multiple)), i64(multiple));

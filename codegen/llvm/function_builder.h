@@ -16,18 +16,20 @@ class FunctionBuilder {
  public:
   using Values = std::vector<llvm::Value *>;
 
-  // Begins a function that may use the target's instructions and never throws; b stands at its entry.
+  // Begins a function that may use the target's instructions and never throws; b stands at its entry. With
+  // `meanings_on` it runs on that target instead, and `target`'s own instructions are replaced by their meanings
+  // (isa/instruction.h).
   FunctionBuilder(llvm::Module &module, const schedules::Target &target, const std::string &name,
-                  llvm::FunctionType *type, llvm::GlobalValue::LinkageTypes linkage);
+                  llvm::FunctionType *type, llvm::GlobalValue::LinkageTypes linkage,
+                  const schedules::Target *meanings_on = nullptr);
 
   llvm::Module &module;
-  const schedules::Target &target;
+  const schedules::Target &target;   // whose schedules and instructions are used
+  const schedules::Target &runs_on;  // what the machine code is for: `target`, unless built from meanings
   llvm::IRBuilder<> b;
   llvm::Function *function;
 
-  bool avx2() const;  // AVX2, F16C and FMA are there
-  bool sse41() const;
-  bool vnni() const;  // vpdpbusd on 256-bit vectors
+  bool from_meanings() const { return &runs_on != &target; }
   llvm::Value *i64(int64_t value) { return b.getInt64(static_cast<uint64_t>(value)); }
   llvm::Type *vector(llvm::Type *element, unsigned lanes) { return llvm::FixedVectorType::get(element, lanes); }
   llvm::Value *minimum(llvm::Value *x, llvm::Value *y);     // of i64, signed

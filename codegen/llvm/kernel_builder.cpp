@@ -28,7 +28,7 @@ llvm::FunctionType *kernel_type(llvm::Module &module) {
 
 KernelBuilder::KernelBuilder(const Request &request_, llvm::Module &module_, Descriptor &descriptor_)
     : FunctionBuilder(module_, request_.target, request_.symbol, kernel_type(module_),
-                      llvm::GlobalValue::ExternalLinkage),
+                      llvm::GlobalValue::ExternalLinkage, request_.meanings_on),
       request(request_),
       spec(request_.spec),
       descriptor(descriptor_) {

@@ -33,7 +33,8 @@ class LlvmBackend final : public Backend {
     Compiled compiled;
     compiled.descriptor = describe(request);
     llvm::LLVMContext context;
-    const std::unique_ptr<llvm::TargetMachine> machine = target_machine(request.target);
+    const std::unique_ptr<llvm::TargetMachine> machine =
+        target_machine(request.meanings_on ? *request.meanings_on : request.target);
     const std::unique_ptr<llvm::Module> module = make_module(context, request.symbol, *machine);
     KernelBuilder builder(request, *module, compiled.descriptor);
     emitter.emit(builder);

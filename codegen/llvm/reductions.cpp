@@ -4,12 +4,12 @@
 
 #include <llvm/IR/Constants.h>
 #include <llvm/IR/Intrinsics.h>
-#include <llvm/IR/IntrinsicsX86.h>
 
 #include <algorithm>
 #include <limits>
 #include <numeric>
 
+#include "codegen/llvm/isa/isa.h"
 #include "codegen/llvm/loop_plan.h"
 #include "compiler/expr.h"
 
@@ -20,7 +20,6 @@ using compiler::ExprPtr;
 using compiler::Op;
 using llvm::Value;
 using IrType = compiler::Type;
-using Values = KernelBuilder::Values;
 
 namespace {
 
@@ -287,13 +286,12 @@ Values ReductionEmitter::dot(const Expr &reduction, const std::vector<Bindings> 
 // Sums of i8 products, exact in any order: pairs of 16-bit products by multiply-add instructions.
 Values ReductionEmitter::dot_i8(const Expr &reduction, const std::vector<Bindings> &all) {
   constexpr unsigned kLanes = 32;
+  const std::unique_ptr<Isa> isa = make_isa(builder_);
   const ExprPtr &product = reduction.args[1];
   const std::string &var = reduction.name;
   Value *count = extent(reduction, all.front());
   Value *whole = b_.CreateAnd(count, builder_.i64(-int64_t{kLanes}));
-  const unsigned part = builder_.avx2() ? 16 : 8;
-  const unsigned instruction =
-      builder_.avx2() ? llvm::Intrinsic::x86_avx2_pmadd_wd : llvm::Intrinsic::x86_sse2_pmadd_wd;
+  constexpr unsigned part = 16;
   llvm::Type *words = builder_.vector(b_.getInt16Ty(), kLanes);
   const unsigned parts = kLanes / part;
 
@@ -304,9 +302,8 @@ Values ReductionEmitter::dot_i8(const Expr &reduction, const std::vector<Binding
       Value *x = b_.CreateSExt(expressions_.emit_lanes(product->args[0]->args[0], lanes), words);
       Value *y = b_.CreateSExt(expressions_.emit_lanes(product->args[1]->args[0], lanes), words);
       for (unsigned p = 0; p < parts; ++p) {
-        Value *pairs = builder_.call(
-            instruction, {},
-            {b_.CreateShuffleVector(x, counting(p * part, part)), b_.CreateShuffleVector(y, counting(p * part, part))});
+        Value *pairs = isa->multiply_add_halves(b_.CreateShuffleVector(x, counting(p * part, part)),
+                                                b_.CreateShuffleVector(y, counting(p * part, part)));
         sums[i * parts + p] = b_.CreateAdd(sums[i * parts + p], pairs);
       }
     }

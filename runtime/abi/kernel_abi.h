@@ -50,15 +50,17 @@ typedef struct bt_layout {
                  int64_t row_stride);
 } bt_layout;
 
-/* Instruction-set needs, as bits. */
+/* Instruction-set needs, as bits; runtime/machine says which of them a processor has. */
 enum {
-  BT_ISA_BASELINE = 0, /* x86-64 with SSE2 */
-  BT_ISA_SSE41 = 1 << 0,
-  BT_ISA_AVX2 = 1 << 1, /* AVX2 + F16C + FMA + BMI, x86-64-v3 */
+  BT_ISA_BASELINE = 0,   /* x86-64 with SSE2 */
+  BT_ISA_SSE41 = 1 << 0, /* with SSSE3 */
+  BT_ISA_AVX2 = 1 << 1,  /* AVX2 + F16C + FMA + BMI, x86-64-v3 */
   BT_ISA_AVXVNNI = 1 << 2,
-  BT_ISA_AVX512 = 1 << 3, /* F, BW, DQ, VL: x86-64-v4 */
+  BT_ISA_AVX512 = 1 << 3, /* F, BW, CD, DQ, VL: x86-64-v4 */
   BT_ISA_AVX512VNNI = 1 << 4,
-  BT_ISA_NEON = 1 << 8,
+  BT_ISA_AVX512VBMI = 1 << 5,
+  BT_ISA_AMX_INT8 = 1 << 6,
+  BT_ISA_NEON = 1 << 8, /* every aarch64 processor */
   BT_ISA_DOTPROD = 1 << 9,
   BT_ISA_I8MM = 1 << 10,
   BT_ISA_SVE2 = 1 << 11

@@ -56,6 +56,7 @@ constexpr IsaBit kIsaBits[] = {
     {BT_ISA_AVX512, Eax7Ebx, 30},      // BW
     {BT_ISA_AVX512, Eax7Ebx, 31},      // VL
     {BT_ISA_AVX512VNNI, Eax7Ecx, 11},  // AVX512_VNNI
+    {BT_ISA_AVX512VBMI, Eax7Ecx, 1},   // AVX512_VBMI
 };
 
 std::string register_text(std::initializer_list<uint32_t> words) {
@@ -68,14 +69,14 @@ std::string register_text(std::initializer_list<uint32_t> words) {
 
 uint32_t read_isa() {
   const uint32_t words[] = {cpuid(1).ecx, cpuid(7).ebx, cpuid(7).ecx, cpuid(7, 1).eax, cpuid(0x80000001u).ecx};
-  uint32_t isa = BT_ISA_SSE41 | BT_ISA_AVX2 | BT_ISA_AVXVNNI | BT_ISA_AVX512 | BT_ISA_AVX512VNNI;
+  uint32_t isa = BT_ISA_SSE41 | BT_ISA_AVX2 | BT_ISA_AVXVNNI | BT_ISA_AVX512 | BT_ISA_AVX512VNNI | BT_ISA_AVX512VBMI;
   for (const IsaBit &row : kIsaBits)
     if (!(words[row.where] >> row.bit & 1)) isa &= ~row.isa;
   const uint64_t state = enabled_register_state();
   if ((state & 0x6) != 0x6) isa &= BT_ISA_SSE41;                                   // no YMM
   if ((state & 0xe6) != 0xe6) isa &= BT_ISA_SSE41 | BT_ISA_AVX2 | BT_ISA_AVXVNNI;  // no ZMM
   if (!(isa & BT_ISA_AVX2)) isa &= BT_ISA_SSE41;
-  if (!(isa & BT_ISA_AVX512)) isa &= ~uint32_t{BT_ISA_AVX512VNNI};
+  if (!(isa & BT_ISA_AVX512)) isa &= ~uint32_t{BT_ISA_AVX512VNNI | BT_ISA_AVX512VBMI};
   return isa;
 }
 

@@ -17,6 +17,7 @@
 
 #include "codegen/backend.h"
 #include "compiler/interpreter.h"
+#include "runtime/machine/machine.h"
 #include "schedules/layout.h"
 
 namespace bittern::test {
@@ -82,7 +83,7 @@ class LoadedPack {
 inline std::vector<std::string> runnable_targets() {
   std::vector<std::string> names;
   for (const schedules::Target &target : schedules::targets())
-    if ((target.isa_needs & ~schedules::host_target().isa_needs) == 0) names.push_back(target.name);
+    if ((target.isa_needs & ~runtime::machine_isa()) == 0) names.push_back(target.name);
   return names;
 }
 

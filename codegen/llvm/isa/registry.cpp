@@ -1,0 +1,41 @@
+// The table of instruction sets. A new one is a file of this folder and a row here; targets name it
+// (Target::instructions in schedules/target.cpp).
+#include <fmt/format.h>
+
+#include "codegen/llvm/isa/rows.h"
+#include "compiler/error.h"
+
+namespace bittern::codegen {
+
+const std::vector<IsaRow> &isa_registry() {
+  static const std::vector<IsaRow> table = {
+      {"generic", make<GenericIsa>, no_instructions},
+      {"sse2", make<Sse2Isa>, sse2_instructions},
+      {"ssse3", make<Ssse3Isa>, ssse3_instructions},
+      {"avx2", make<Avx2Isa>, avx2_instructions},
+      {"avx-vnni", make_avx_vnni, avx_vnni_instructions},
+      {"avx512-vnni", make_avx512_vnni, avx512_vnni_instructions},
+  };
+  return table;
+}
+
+std::unique_ptr<Isa> make_isa(FunctionBuilder &f) {
+  std::string known;
+  for (const IsaRow &row : isa_registry()) {
+    if (f.target.instructions == row.name) return row.make(f);
+    known += (known.empty() ? "" : ", ") + std::string(row.name);
+  }
+  throw Error(fmt::format("target {} names the instruction set \"{}\"; known: {}", f.target.name,
+                          f.target.instructions, known));
+}
+
+const std::vector<Instruction> &instructions() {
+  static const std::vector<Instruction> all = [] {
+    std::vector<Instruction> rows;
+    for (const IsaRow &row : isa_registry()) rows.insert(rows.end(), row.instructions().begin(), row.instructions().end());
+    return rows;
+  }();
+  return all;
+}
+
+}  // namespace bittern::codegen
