@@ -1,32 +1,16 @@
 // bitnet-convert: a model from one file format to another, exactly. The command line only; the work is in
 // runtime/convert.
-#include <signal.h>
-
 #include <CLI/CLI.hpp>
-#include <atomic>
-#include <cstdio>
-#include <exception>
 #include <string>
 #include <vector>
 
 #include "runtime/convert/convert.h"
 #include "runtime/convert/targets.h"
+#include "tools/program.h"
 
 namespace {
 
 using namespace bittern::runtime;
-
-constexpr int kBadInput = 1, kUsage = 2;
-
-std::atomic<bool> stop_requested{false};
-static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler sets it");
-
-// The first Ctrl-C ends the conversion with nothing changed; a second one ends the program, and the next conversion to
-// the same place removes what it left.
-extern "C" void request_stop(int number) {
-  stop_requested = true;
-  signal(number, SIG_DFL);
-}
 
 std::string examples() {
   std::string text = "Formats:\n";
@@ -105,8 +89,8 @@ int run(int argc, char **argv) {
   }
   if (!activation.empty()) convert.options.activation = find_activation(activation);
 
-  signal(SIGINT, request_stop);
-  signal(SIGTERM, request_stop);
+  // Nothing is changed then; after a second one the next conversion to the same place removes what was left.
+  stop_on({SIGINT, SIGTERM});
   signal(SIGXFSZ, SIG_IGN);  // then a write beyond a limit fails, and is told as a full disk is
   run_convert(*synth_app ? synth : convert, stop_requested, stdout, stderr);
   return 0;
@@ -114,13 +98,4 @@ int run(int argc, char **argv) {
 
 }  // namespace
 
-int main(int argc, char **argv) {
-  try {
-    return run(argc, argv);
-  } catch (const std::bad_alloc &) {
-    std::fprintf(stderr, "error: out of memory\n");
-  } catch (const std::exception &e) {
-    std::fprintf(stderr, "error: %s\n", e.what());
-  }
-  return kBadInput;
-}
+int main(int argc, char **argv) { return main_of(run, argc, argv); }

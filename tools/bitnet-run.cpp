@@ -1,31 +1,16 @@
 // bitnet-run: text, logits, perplexity, embeddings from a BitNet model. The command line only; the work is in
 // runtime/app.
-#include <signal.h>
-
 #include <CLI/CLI.hpp>
-#include <atomic>
-#include <cstdio>
-#include <exception>
 #include <string>
 
 #include "runtime/app/commands.h"
 #include "runtime/error.h"
 #include "tools/model_flags.h"
+#include "tools/program.h"
 
 namespace {
 
 using namespace bittern::runtime;
-
-constexpr int kBadInput = 1, kUsage = 2;
-
-std::atomic<bool> stop_requested{false};
-static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler sets it");
-
-// The first Ctrl-C ends the generation after the current token; a second one ends the program.
-extern "C" void request_stop(int number) {
-  stop_requested = true;
-  signal(number, SIG_DFL);
-}
 
 // In a chat Ctrl-C ends an answer, never the program.
 extern "C" void interrupt_answer(int) { stop_requested = true; }
@@ -201,7 +186,7 @@ int run(int argc, char **argv) {
     generate.model = model.model;
     generate.open = model.resolved();
     generate.engine = flags.resolved();
-    signal(SIGINT, request_stop);
+    stop_on({SIGINT});  // it ends the generation after the current token
     run_generate(generate, stop_requested, stdout, stderr);
   }
   return 0;
@@ -209,13 +194,4 @@ int run(int argc, char **argv) {
 
 }  // namespace
 
-int main(int argc, char **argv) {
-  try {
-    return run(argc, argv);
-  } catch (const std::bad_alloc &) {
-    std::fprintf(stderr, "error: out of memory\n");
-  } catch (const std::exception &e) {
-    std::fprintf(stderr, "error: %s\n", e.what());
-  }
-  return kBadInput;
-}
+int main(int argc, char **argv) { return main_of(run, argc, argv); }

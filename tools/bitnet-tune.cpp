@@ -1,9 +1,6 @@
 // bitnet-tune: finds the fastest exact kernels for a model's shapes on this machine and packs them for bitnet-run. The
 // command line only; the work is in tuning_db/.
-#include <signal.h>
-
 #include <CLI/CLI.hpp>
-#include <atomic>
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -12,21 +9,13 @@
 #include "runtime/io/join.h"
 #include "runtime/model/model_source.h"
 #include "tools/model_flags.h"
+#include "tools/program.h"
 #include "tuning_db/commands.h"
 #include "tuning_db/worker.h"
 
 namespace {
 
 using namespace bittern::tuning;
-
-std::atomic<bool> stop_requested{false};
-static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler sets it");
-
-// The first Ctrl-C saves and ends in order; a second one ends the program (and loses nothing that was committed).
-extern "C" void request_stop(int number) {
-  stop_requested = true;
-  signal(number, SIG_DFL);
-}
 
 constexpr const char *kExamples = R"(Examples:
   bitnet-tune -m tests/data/demo                      tune a model's kernels, a minute at most for the demo
@@ -79,10 +68,14 @@ int main(int argc, char **argv) {
   auto *show = app.add_subcommand("show", "What was tried, rejected (with reasons), is untried, and won");
   auto *verify = app.add_subcommand("verify", "Prove the stored winners again");
   app.require_subcommand(0, 1);
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError &error) {
+    return app.exit(error) == 0 ? 0 : kUsage;
+  }
 
-  signal(SIGINT, request_stop);
-  signal(SIGTERM, request_stop);
+  // It saves and ends in order; a second one loses nothing that was committed.
+  stop_on({SIGINT, SIGTERM});
   try {
     if (*show) return run_show(db, json);
     if (*verify) return run_verify(db, json, &stop_requested);
@@ -90,7 +83,7 @@ int main(int argc, char **argv) {
                       !tune.work.kernel_file.empty();
     if (given != 1) {
       std::fprintf(stderr, "bitnet-tune: give one of --model, --preset, --shapes and --kernel (see --help)\n");
-      return 2;
+      return kUsage;
     }
     tune.work.open = model.resolved();
     tune.db = db;
@@ -100,6 +93,6 @@ int main(int argc, char **argv) {
     return kInterrupted;
   } catch (const std::exception &error) {
     std::fprintf(stderr, "bitnet-tune: %s\n", error.what());
-    return 1;
+    return kBadInput;
   }
 }

@@ -5,25 +5,22 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "runtime/model/config_fields.h"
+
 namespace bittern::runtime {
 namespace {
 
-struct IntegerField {
-  const char *name;
-  int64_t ModelConfig::*value;
-  int64_t least, most;
-};
-constexpr IntegerField kIntegers[] = {{"vocab", &ModelConfig::vocab, 1, 1 << 24},
-                                      {"hidden", &ModelConfig::hidden, 2, kMaxWidth},
-                                      {"ffn", &ModelConfig::ffn, 1, kMaxWidth},
-                                      {"layers", &ModelConfig::layers, 1, 1024},
-                                      {"heads", &ModelConfig::heads, 1, 4096},
-                                      {"kv_heads", &ModelConfig::kv_heads, 1, 4096},
-                                      {"head_dim", &ModelConfig::head_dim, 2, 4096},
-                                      {"max_positions", &ModelConfig::max_positions, 1, 1 << 27},
-                                      {"window", &ModelConfig::window, 0, 1 << 27},
-                                      {"global_every", &ModelConfig::global_every, 1, 1024},
-                                      {"scale_group", &ModelConfig::scale_group, 0, kMaxWidth}};
+constexpr NamedField kIntegers[] = {{"vocab", kVocabField},
+                                    {"hidden", kHiddenField},
+                                    {"ffn", kFfnField},
+                                    {"layers", kLayersField},
+                                    {"heads", kHeadsField},
+                                    {"kv_heads", kKvHeadsField},
+                                    {"head_dim", kHeadDimField},
+                                    {"max_positions", kPositionsField},
+                                    {"window", {&ModelConfig::window, 0, 1 << 27}},
+                                    {"global_every", {&ModelConfig::global_every, 1, 1024}},
+                                    {"scale_group", {&ModelConfig::scale_group, 0, kMaxWidth}}};
 
 struct FloatField {
   const char *name;
@@ -103,7 +100,7 @@ void check(const ModelConfig &c, const Json &object) {
 std::string bittern_config_text(const ModelConfig &config) {
   nlohmann::ordered_json out;
   out["architecture"] = config.architecture;
-  for (const IntegerField &field : kIntegers) out[field.name] = config.*field.value;
+  for (const auto &[name, field] : kIntegers) out[name] = config.*field.value;
   // Any float is a double, and a double is printed with as many digits as tell it apart.
   for (const FloatField &field : kFloats) out[field.name] = static_cast<double>(config.*field.value);
   for (const DoubleField &field : kDoubles) out[field.name] = config.*field.value;
@@ -126,7 +123,7 @@ ModelConfig read_bittern_config(const Json &object) {
   object.expect(Json::Type::Object);
   ModelConfig c;
   c.architecture = object.get("architecture").string();
-  for (const IntegerField &field : kIntegers) c.*field.value = object.get(field.name).integer(field.least, field.most);
+  for (const auto &[name, field] : kIntegers) read_field(field, object.get(name), c);
   for (const FloatField &field : kFloats) {
     c.*field.value = static_cast<float>(object.get(field.name).number(field.least, field.most));
   }

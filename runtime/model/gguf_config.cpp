@@ -11,6 +11,7 @@
 #include "runtime/error.h"
 #include "runtime/io/float_formats.h"
 #include "runtime/io/join.h"
+#include "runtime/model/config_fields.h"
 #include "runtime/model/gguf_names.h"
 
 namespace bittern::runtime {
@@ -50,16 +51,11 @@ constexpr std::array<ActivationRow, 9> kActivations{{{"bitnet", 500000, Activati
                                                      {"qwen3", 0, Activation::Silu},
                                                      {"gemma3", 0, Activation::GeluTanh}}};
 
-struct IntegerKey {
-  const char *key;
-  int64_t ModelConfig::*value;
-  int64_t least, most;
-};
-constexpr IntegerKey kIntegers[] = {{"embedding_length", &ModelConfig::hidden, 2, kMaxWidth},
-                                    {"feed_forward_length", &ModelConfig::ffn, 1, kMaxWidth},
-                                    {"block_count", &ModelConfig::layers, 1, 1024},
-                                    {"attention.head_count", &ModelConfig::heads, 1, 4096},
-                                    {"context_length", &ModelConfig::max_positions, 1, 1 << 27}};
+constexpr NamedField kIntegers[] = {{"embedding_length", kHiddenField},
+                                    {"feed_forward_length", kFfnField},
+                                    {"block_count", kLayersField},
+                                    {"attention.head_count", kHeadsField},
+                                    {"context_length", kPositionsField}};
 
 // Keys that change what a model computes in ways that Bittern does not know, and the values that change nothing.
 struct NeutralKey {
@@ -92,7 +88,7 @@ class Parser {
     c_.post_norms = found->post_norms;
     config_.interleaved = found->interleaved;
     refuse_unknown();
-    for (const IntegerKey &row : kIntegers) c_.*row.value = get(row.key).integer(row.least, row.most);
+    for (const auto &[name_in_file, field] : kIntegers) read_field(field, get(name_in_file), c_);
     read_heads();
     read_vocabulary();
     read_rope();
@@ -123,13 +119,14 @@ class Parser {
   void read_heads() {
     c_.kv_heads = c_.heads;
     if (const GgufValue *heads = find("attention.head_count_kv")) {
-      c_.kv_heads = heads->integer(1, 4096);
+      read_field(kKvHeadsField, *heads, c_);
       if (c_.heads % c_.kv_heads != 0) {
         heads->fail(fmt::format("{} does not divide {} heads", c_.kv_heads, c_.heads));
       }
     }
     const GgufValue *length = find("attention.key_length");
-    c_.head_dim = length ? length->integer(2, 4096) : c_.hidden / c_.heads;
+    c_.head_dim = c_.hidden / c_.heads;
+    if (length) read_field(kHeadDimField, *length, c_);
     const GgufValue &source = length ? *length : get("attention.head_count");
     if ((!length && c_.hidden % c_.heads != 0) || c_.head_dim % 2 != 0 || c_.head_dim < 2) {
       source.fail(length ? fmt::format("{} is odd", c_.head_dim)

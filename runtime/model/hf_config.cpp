@@ -5,24 +5,20 @@
 #include "runtime/error.h"
 #include "runtime/io/join.h"
 #include "runtime/io/json.h"
+#include "runtime/model/config_fields.h"
 #include "runtime/model/families/family.h"
 #include "runtime/model/families/fields.h"
 
 namespace bittern::runtime {
 namespace {
 
-struct IntegerField {
-  const char *name;
-  int64_t ModelConfig::*value;
-  int64_t least, most;
-};
-constexpr IntegerField kIntegers[] = {{"vocab_size", &ModelConfig::vocab, 1, 1 << 24},
-                                      {"hidden_size", &ModelConfig::hidden, 2, kMaxWidth},
-                                      {"intermediate_size", &ModelConfig::ffn, 1, kMaxWidth},
-                                      {"num_hidden_layers", &ModelConfig::layers, 1, 1024},
-                                      {"num_attention_heads", &ModelConfig::heads, 1, 4096},
-                                      {"num_key_value_heads", &ModelConfig::kv_heads, 1, 4096},
-                                      {"max_position_embeddings", &ModelConfig::max_positions, 1, 1 << 27}};
+constexpr NamedField kIntegers[] = {{"vocab_size", kVocabField},
+                                    {"hidden_size", kHiddenField},
+                                    {"intermediate_size", kFfnField},
+                                    {"num_hidden_layers", kLayersField},
+                                    {"num_attention_heads", kHeadsField},
+                                    {"num_key_value_heads", kKvHeadsField},
+                                    {"max_position_embeddings", kPositionsField}};
 
 const Family &read_family(const Json &root, bool has_modules) {
   const Json list = root.get("architectures");
@@ -42,7 +38,7 @@ void read_heads(const Json &root, ModelConfig &model) {
     root.get("num_key_value_heads").fail(fmt::format("{} does not divide {} heads", model.kv_heads, model.heads));
   }
   if (const auto head_dim = root.find_value("head_dim")) {
-    model.head_dim = head_dim->integer(2, 4096);
+    read_field(kHeadDimField, *head_dim, model);
     if (model.head_dim % 2 != 0) head_dim->fail(fmt::format("{} is odd", model.head_dim));
   } else {
     model.head_dim = model.hidden / model.heads;
@@ -79,8 +75,7 @@ HfConfig parse_hf_config(std::string_view text, const std::string &name, bool ha
   ModelConfig &model = config.model;
   config.family = &read_family(root, has_modules);
   model.architecture = config.family->architecture;
-  for (const IntegerField &field : kIntegers)
-    model.*field.value = root.get(field.name).integer(field.least, field.most);
+  for (const auto &[name_in_file, field] : kIntegers) read_field(field, root.get(name_in_file), model);
   read_heads(root, model);
   model.rms_eps = static_cast<float>(root.get("rms_norm_eps").number(1e-12, 0.1));
   for (const char *bias : {"attention_bias", "mlp_bias"}) refuse_true(root, bias);

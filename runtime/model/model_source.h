@@ -1,4 +1,4 @@
-// Where a model's numbers come from: a Hugging Face folder, later GGUF, or synthetic weights of true shape. The engine
+// Where a model's numbers come from: a folder, a GGUF or Bittern file, or synthetic weights of true shape. The engine
 // sees only this interface; the meaning of weight scales, packing and dtypes is settled behind it.
 #pragma once
 #include <cstdint>

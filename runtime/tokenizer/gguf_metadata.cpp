@@ -86,8 +86,28 @@ GgufTokenizer read_gguf_tokenizer(const GgufFile &file) {
   out.add_eos = flag(file, "tokenizer.ggml.add_eos_token");
   out.add_space_prefix = flag(file, "tokenizer.ggml.add_space_prefix");
   out.remove_extra_whitespaces = flag(file, "tokenizer.ggml.remove_extra_whitespaces");
-  out.huggingface_json = text(file, "tokenizer.huggingface.json");
+  if (const GgufValue *json = file.find("tokenizer.huggingface.json")) {
+    out.huggingface_json = json->string();
+    out.huggingface_json_at = json->offset() + sizeof(uint64_t);  // the text's length comes first
+  }
   return out;
+}
+
+TokenizerSpec read_gguf_spec(const GgufFile &file, const std::function<void(const std::string &)> &note) {
+  const GgufTokenizer metadata = read_gguf_tokenizer(file);
+  try {
+    return spec_of_gguf(metadata, file.file().path(), note);
+  } catch (const GgufTokenizerError &error) {
+    const GgufValue *value = file.find(error.key);
+    if (!value) throw;  // the key is what is missing
+    size_t number = 0;
+    if (error.item) {
+      for (const GgufValue item : value->array()) {
+        if (number++ == *error.item) item.fail(error.problem);
+      }
+    }
+    value->fail(error.problem);
+  }
 }
 
 }  // namespace bittern::runtime

@@ -18,7 +18,10 @@ namespace {
 using Note = std::function<void(const std::string &)>;
 
 [[noreturn]] void fail(const TokenizerSpec &spec, const std::string &key, const std::string &what) {
-  throw Error(fmt::format("{}: metadata 'tokenizer.ggml.{}': {}", spec.name, key, what));
+  throw GgufTokenizerError(spec.name, "tokenizer.ggml." + key, what, std::nullopt);
+}
+[[noreturn]] void fail_item(const TokenizerSpec &spec, const std::string &key, size_t item, const std::string &what) {
+  throw GgufTokenizerError(spec.name, "tokenizer.ggml." + key, fmt::format("item {}: {}", item, what), item);
 }
 
 // The tokens with scores and types; without types, the ids that have a role tell the special ones.
@@ -32,13 +35,13 @@ void read_tokens(const GgufTokenizer &metadata, TokenizerSpec &spec) {
     token.text = metadata.tokens[i];
     token.type = TokenType::Normal;
     if (!metadata.scores.empty()) token.score = static_cast<double>(metadata.scores[i]);
-    if (!std::isfinite(token.score)) fail(spec, "scores", fmt::format("item {} is not a finite number", i));
+    if (!std::isfinite(token.score)) fail_item(spec, "scores", i, "not a finite number");
     if (!metadata.types.empty()) {
       const int32_t type = metadata.types[i];
-      if (type < 1 || type > 6) fail(spec, "token_type", fmt::format("item {}: {} is outside 1..6", i, type));
+      if (type < 1 || type > 6) fail_item(spec, "token_type", i, fmt::format("{} is outside 1..6", type));
       token.type = static_cast<TokenType>(type);
       if (token.type == TokenType::Byte && byte_of_piece(token.text) < 0)
-        fail(spec, "token_type", fmt::format("item {}: '{}' is no byte", i, token.text));
+        fail_item(spec, "token_type", i, fmt::format("'{}' is no byte", token.text));
     } else if (byte_of_piece(token.text) >= 0 && metadata.model != "gpt2") {
       token.type = TokenType::Byte;
     }
@@ -73,10 +76,10 @@ void read_merges(const GgufTokenizer &metadata, TokenizerSpec &spec) {
     const std::string_view merge = metadata.merges[i];
     const size_t space = merge.find(' ', 1);
     if (space == std::string_view::npos || merge.find(' ', space + 1) != std::string_view::npos)
-      fail(spec, "merges", fmt::format("item {}: expected two tokens with a space between them", i));
+      fail_item(spec, "merges", i, "expected two tokens with a space between them");
     const auto id = [&](std::string_view token) {
       const auto found = ids.find(token);
-      if (found == ids.end()) fail(spec, "merges", fmt::format("item {}: '{}' is not in the vocabulary", i, token));
+      if (found == ids.end()) fail_item(spec, "merges", i, fmt::format("'{}' is not in the vocabulary", token));
       return found->second;
     };
     const int32_t left = id(merge.substr(0, space)), right = id(merge.substr(space + 1));
@@ -161,10 +164,18 @@ constexpr struct {
 
 }  // namespace
 
+GgufTokenizerError::GgufTokenizerError(const std::string &file, const std::string &in_key, const std::string &in_what,
+                                       std::optional<size_t> in_item)
+    : Error(fmt::format("{}: metadata '{}': {}", file, in_key, in_what)),
+      key(in_key),
+      problem(in_what),
+      item(in_item) {}
+
 TokenizerSpec spec_of_gguf(const GgufTokenizer &metadata, const std::string &name, const Note &note) {
   TokenizerSpec spec;
   if (!metadata.huggingface_json.empty()) {
-    spec = parse_tokenizer_json(metadata.huggingface_json, name + ": metadata 'tokenizer.huggingface.json'");
+    spec = parse_tokenizer_json(metadata.huggingface_json, name + ": metadata 'tokenizer.huggingface.json'",
+                                metadata.huggingface_json_at);
     const int64_t count = static_cast<int64_t>(spec.tokens.size());
     if (metadata.bos < count) spec.bos = metadata.bos;
     if (metadata.eos < count) spec.eos = metadata.eos;

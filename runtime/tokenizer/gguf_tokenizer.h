@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/error.h"
 #include "runtime/tokenizer/spec.h"
 
 namespace bittern::runtime {
@@ -30,6 +31,15 @@ struct GgufTokenizer {
   std::optional<bool> remove_extra_whitespaces = {};  // tokenizer.ggml.remove_extra_whitespaces
   std::vector<uint8_t> charsmap = {};                 // tokenizer.ggml.precompiled_charsmap, array of uint8
   std::string huggingface_json = {};                  // tokenizer.huggingface.json: the whole tokenizer.json
+  uint64_t huggingface_json_at = 0;                   // where that text stands in the file, for messages about it
+};
+
+// What spec_of_gguf() has against a key. It knows no file; who has one can say at which byte the key or item stands.
+struct GgufTokenizerError : Error {
+  GgufTokenizerError(const std::string &file, const std::string &in_key, const std::string &in_what,
+                     std::optional<size_t> in_item);
+  std::string key, problem;    // the problem names the item
+  std::optional<size_t> item;  // of the key's array, where it is about one
 };
 
 class GgufFile;
@@ -38,9 +48,12 @@ class GgufFile;
 // length and for token ids that are none.
 GgufTokenizer read_gguf_tokenizer(const GgufFile &file);
 
+// The tokenizer of a file: read_gguf_tokenizer() and spec_of_gguf(), whose errors then name the byte as well.
+TokenizerSpec read_gguf_spec(const GgufFile &file, const std::function<void(const std::string &)> &note = {});
+
 // What the metadata means. `tokenizer.huggingface.json`, where it is there, is followed and nothing else. `note` is
 // told what was assumed, such as the pattern of a file that names none; `name` stands for the file in messages. Throws
-// Error naming the key for anything unknown or contradictory.
+// GgufTokenizerError for anything unknown or contradictory.
 TokenizerSpec spec_of_gguf(const GgufTokenizer &metadata, const std::string &name,
                            const std::function<void(const std::string &)> &note = {});
 

@@ -50,7 +50,7 @@ TokenizerSpec read_model(const std::string &path, const TokenizerNote &) {
 
 TokenizerSpec read_gguf(const std::string &path, const TokenizerNote &note) {
   const GgufFile file(path);
-  return spec_of_gguf(read_gguf_tokenizer(file), path, note);
+  return read_gguf_spec(file, note);
 }
 
 // The file that a Bittern file holds under one of the names that a folder has, if any.

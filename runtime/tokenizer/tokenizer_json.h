@@ -8,9 +8,9 @@
 
 namespace bittern::runtime {
 
-// Reads the text of a tokenizer.json; `name` stands for the file in messages. Throws Error naming file, field and byte
-// offset for what is damaged, unknown or not supported.
-TokenizerSpec parse_tokenizer_json(std::string_view json, const std::string &name);
+// Reads the text of a tokenizer.json; `name` stands for the file in messages, `offset` is the text's place in it.
+// Throws Error naming file, field and byte offset for what is damaged, unknown or not supported.
+TokenizerSpec parse_tokenizer_json(std::string_view json, const std::string &name, uint64_t offset = 0);
 
 // Writes a spec as a tokenizer.json that Hugging Face's `tokenizers` loads and that encodes every text to the same ids
 // here. SentencePiece's scored merges become ranked ones: all pairs that make a token, in order of its score. Where

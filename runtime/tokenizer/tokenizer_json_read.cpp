@@ -179,8 +179,8 @@ void read_added(const Json &root, int64_t limit, TokenizerSpec &spec, Ids &ids) 
 
 }  // namespace
 
-TokenizerSpec parse_tokenizer_json(std::string_view json, const std::string &name) {
-  const JsonDocument document(json, name, kLimits);
+TokenizerSpec parse_tokenizer_json(std::string_view json, const std::string &name, uint64_t offset) {
+  const JsonDocument document(json, name, kLimits, offset);
   const Json root = document.root();
   root.expect(Json::Type::Object);
   const Json model = root.get("model");

@@ -49,18 +49,19 @@ class Unigram : public PieceModel {
       const double before = best[at].score;
       const size_t length = utf8_step(piece.substr(at)).length;
       bool single = false;
-      const auto offer = [&](size_t end, double score, int32_t id) {
-        const double exact = score + before, sum = single_ ? static_cast<double>(static_cast<float>(exact)) : exact;
-        if (best[end].begin == SIZE_MAX || sum > best[end].score) best[end] = {sum, at, id};
+      // SentencePiece adds and compares in double precision and keeps the best in single; which of two splits with
+      // equal scores wins (one space of twice the score of another's, say) hangs on that.
+      const auto offer = [&](size_t end, double sum, int32_t id) {
+        if (best[end].begin == SIZE_MAX || sum > best[end].score) best[end] = {kept(sum), at, id};
       };
       index_.for_each_prefix(piece.substr(at), [&](size_t bytes, int32_t id) {
         const SpecToken &token = spec_->tokens[static_cast<size_t>(id)];
         // A user-defined piece wins against any other split of its text.
         const bool always = single_ && token.type == TokenType::UserDefined;
-        offer(at + bytes, always ? static_cast<double>(bytes) * most_ - 0.1 : token.score, id);
+        offer(at + bytes, (always ? kept(static_cast<double>(bytes) * most_) - 0.1 : token.score) + before, id);
         single = single || bytes == length;
       });
-      if (!single) offer(at + length, unknown_score_, -1);
+      if (!single) offer(at + length, kept(unknown_score_ + before), -1);
       at += length;
     }
     std::vector<size_t> ends;
@@ -75,6 +76,8 @@ class Unigram : public PieceModel {
   }
 
  private:
+  double kept(double score) const { return single_ ? static_cast<double>(static_cast<float>(score)) : score; }
+
   const TokenizerSpec *spec_;
   Fallback fallback_;
   PrefixIndex index_;

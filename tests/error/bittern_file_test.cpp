@@ -3,7 +3,6 @@
 #include "runtime/model/bittern_file.h"
 
 #include <doctest/doctest.h>
-#include <sys/resource.h>
 
 #include <fstream>
 #include <iterator>
@@ -11,24 +10,16 @@
 
 #include "runtime/convert/targets.h"
 #include "runtime/io/checksum.h"
+#include "tests/error_message.h"
+#include "tests/load_all.h"
 #include "tests/made_up_source.h"
 #include "tests/model_folder.h"
+#include "tests/peak_memory.h"
 
 using namespace bittern::runtime;
 using namespace bittern::test;
 
 namespace {
-
-template <typename Action>
-std::string message(const Action &action) {
-  try {
-    action();
-  } catch (const Error &error) {
-    return error.what();
-  }
-  return "(no error)";
-}
-bool contains(const std::string &text, const std::string &part) { return text.find(part) != std::string::npos; }
 
 std::string read(const std::string &path) {
   std::ifstream in(path, std::ios::binary);
@@ -41,24 +32,6 @@ void write(const ModelSource &source, const std::string &to, const std::string &
   const Target &target = find_target(to);
   if (target.folder) std::filesystem::create_directory(path);
   target.write(Conversion{source, files, path, path, work, {}});
-}
-
-// Touches all that a model has, as loading it does.
-void load_all(const std::string &path) {
-  const auto source = open_model(path);
-  const ModelConfig &c = source->config();
-  for (int64_t layer = 0; layer < c.layers; ++layer) {
-    for (const Linear which : kLinears) {
-      const TernaryMatrix m = source->linear(layer, which);
-      std::vector<int8_t> trits(static_cast<size_t>(m.rows * m.cols));
-      m.decode(0, m.rows, trits.data(), m.cols);
-    }
-    for (const Vector which : layer_vectors(c)) source->vector(layer, which);
-  }
-  source->vector(0, Vector::FinalNorm);
-  const FloatMatrix m = source->embedding();
-  std::vector<uint8_t> rows(static_cast<size_t>(m.rows * m.cols * 4));
-  m.fill(0, m.rows, rows.data());
 }
 
 void put(std::string &bytes, size_t at, uint64_t value) {
@@ -258,15 +231,13 @@ TEST_CASE("bytes that are no trits and norms that are no numbers, with right che
 
 TEST_CASE("an absurd header takes no memory") {
   const SmallFile file;
-  rusage before{}, after{};
-  getrusage(RUSAGE_SELF, &before);
+  const int64_t before = peak_mib();
   CHECK(file.changed([](json &h) {
     h["config"]["vocab"] = 1 << 24;
     h["config"]["layers"] = 1024;
     h["config"]["hidden"] = 131072;
   }) != "(no error)");
-  getrusage(RUSAGE_SELF, &after);
-  CHECK(after.ru_maxrss - before.ru_maxrss < 64 * 1024);
+  CHECK(peak_mib() - before < 64);
 }
 
 TEST_CASE("a pickle is refused by name") {

@@ -13,24 +13,14 @@
 #include "runtime/tokenizer/open_tokenizer.h"
 #include "runtime/tokenizer/sentencepiece_model.h"
 #include "runtime/tokenizer/tokenizer_json.h"
+#include "tests/error_message.h"
 #include "tests/gguf_tokenizer_file.h"
 #include "tests/scratch_folder.h"
 
 using namespace bittern::runtime;
-using bittern::test::GgufMetadata;
+using namespace bittern::test;
 
 namespace {
-
-std::string error_of(const std::function<void()> &act) {
-  try {
-    act();
-  } catch (const Error &error) {
-    return error.what();
-  }
-  return "(no error)";
-}
-
-bool contains(const std::string &text, const std::string &part) { return text.find(part) != std::string::npos; }
 
 // ---- protobuf, by hand
 
@@ -55,7 +45,7 @@ std::string piece(const std::string &text, int type, const std::string &more = s
 const std::string kPieces = piece("<unk>", 2) + piece("<s>", 3) + piece("a", 1);
 
 std::string model_error(const std::string &file) {
-  return error_of([&] { make_tokenizer(parse_sentencepiece_model(file, "tokenizer.model")); });
+  return message([&] { make_tokenizer(parse_sentencepiece_model(file, "tokenizer.model")); });
 }
 
 // ---- GGUF
@@ -81,10 +71,10 @@ std::string gguf_error(const std::function<void(Keys &)> &change) {
   if (!keys.types.empty()) file.add("tokenizer.ggml.token_type", keys.types);
   if (!keys.merges.empty()) file.add("tokenizer.ggml.merges", keys.merges);
   keys.more(file);
-  const bittern::test::ScratchFolder folder;
+  const ScratchFolder folder;
   const std::string path = folder.path("f.gguf");
   std::ofstream(path, std::ios::binary) << file.bytes();
-  return error_of([&] { open_tokenizer(path); });
+  return message([&] { open_tokenizer(path); });
 }
 
 void to_gpt2(Keys &keys) {
@@ -142,8 +132,7 @@ TEST_CASE("tokenizer.model cut anywhere is refused or a shorter vocabulary") {
   const MappedFile file(std::string(BITTERN_TEST_DATA) + "/tokenizer/small_spm.model");
   size_t refused = 0;
   for (size_t length = 0; length < 3000; length += 3) {
-    refused +=
-        contains(error_of([&] { parse_sentencepiece_model(file.text().substr(0, length), "m"); }), "m: ") ? 1 : 0;
+    refused += contains(message([&] { parse_sentencepiece_model(file.text().substr(0, length), "m"); }), "m: ") ? 1 : 0;
   }
   CHECK(refused > 700);
 }
@@ -191,7 +180,7 @@ TEST_CASE("GGUF metadata: each kind of contradiction") {
       {more([](GgufMetadata &f) { f.add("tokenizer.ggml.precompiled_charsmap", std::vector<uint8_t>{1, 2}); }),
        "character map: 2 bytes are too few"},
       {more([](GgufMetadata &f) { f.add("tokenizer.huggingface.json", "{}"); }),
-       "metadata 'tokenizer.huggingface.json': 'model' is missing at byte 0"},
+       "metadata 'tokenizer.huggingface.json': 'model' is missing at byte "},
       {gpt2([](Keys &k) { k.pre = "viking"; }),
        "'tokenizer.ggml.pre': 'viking' is not supported (supported: llama-bpe, llama3"},
       {gpt2([](Keys &k) { k.merges.clear(); }), "'tokenizer.ggml.merges': missing"},
@@ -206,7 +195,34 @@ TEST_CASE("GGUF metadata: each kind of contradiction") {
     const std::string what = gguf_error(row.change);
     CHECK_MESSAGE(contains(what, row.expected), what);
     CHECK_MESSAGE(contains(what, "f.gguf: "), what);
+    // What is missing stands nowhere, and what the whole vocabulary lacks at no one place.
+    const bool nowhere = contains(what, "missing") || contains(what, "there is no unknown") ||
+                         contains(what, "character map") || contains(what, "no token for");
+    CHECK_MESSAGE((nowhere || contains(what, " at byte ")), what);
   }
+}
+
+TEST_CASE("GGUF metadata: the byte is that of the item") {
+  const ScratchFolder folder;
+  const auto error = [&](const GgufMetadata &file) {
+    folder.write("f.gguf", file.bytes());
+    return message([&] { open_tokenizer(folder.path("f.gguf")); });
+  };
+  Keys keys;
+  to_gpt2(keys);
+  GgufMetadata merges;
+  merges.add("tokenizer.ggml.model", keys.model).add("tokenizer.ggml.pre", keys.pre);
+  merges.add("tokenizer.ggml.tokens", keys.tokens);
+  merges.add("tokenizer.ggml.merges", std::vector<std::string>{"t h", "zz y"});
+  // In front of a string stands its length, in eight bytes.
+  CHECK(contains(error(merges), "'tokenizer.ggml.merges': item 1: 'zz' is not in the vocabulary at byte " +
+                                    std::to_string(merges.bytes().find("zz y") - 8)));
+  GgufMetadata json;
+  json.add("tokenizer.ggml.model", "llama").add("tokenizer.ggml.tokens", std::vector<std::string>{"a"});
+  json.add("tokenizer.huggingface.json", R"({"model": 7})");
+  CHECK(contains(error(json),
+                 "metadata 'tokenizer.huggingface.json': model: expected an object, found a number at byte " +
+                     std::to_string(json.bytes().rfind('7'))));
 }
 
 TEST_CASE("arrays that no file has checked") {
@@ -214,12 +230,12 @@ TEST_CASE("arrays that no file has checked") {
   const auto error = [&](const std::function<void(GgufTokenizer &)> &change) {
     GgufTokenizer changed = metadata;
     change(changed);
-    return error_of([&] { spec_of_gguf(changed, "f"); });
+    return message([&] { spec_of_gguf(changed, "f"); });
   };
   REQUIRE(error([](GgufTokenizer &) {}) == "(no error)");
   CHECK(contains(error([](GgufTokenizer &m) { m.tokens.clear(); }), "'tokenizer.ggml.tokens': missing"));
   CHECK(contains(error([](GgufTokenizer &m) { m.scores.pop_back(); }), "'tokenizer.ggml.scores': not one a token"));
-  CHECK(contains(error([](GgufTokenizer &m) { m.scores[0] = __builtin_inff(); }), "item 0 is not a finite number"));
+  CHECK(contains(error([](GgufTokenizer &m) { m.scores[0] = __builtin_inff(); }), "item 0: not a finite number"));
   CHECK(contains(error([](GgufTokenizer &m) { m.types.pop_back(); }), "'tokenizer.ggml.token_type': not one a token"));
   CHECK(contains(error([](GgufTokenizer &m) { m.types[1] = 9; }), "item 1: 9 is outside 1..6"));
   CHECK(contains(error([](GgufTokenizer &m) { m.types[1] = 6; }), "item 1: 'a' is no byte"));
@@ -228,7 +244,7 @@ TEST_CASE("arrays that no file has checked") {
 
 TEST_CASE("what has no form in tokenizer.json or GGUF is refused") {
   const auto write = [](const std::string &pieces, bool gguf) {
-    return error_of([&] {
+    return message([&] {
       const TokenizerSpec spec = parse_sentencepiece_model(pieces, "m");
       if (gguf)
         gguf_of_spec(spec, 100);
@@ -250,15 +266,15 @@ TEST_CASE("what has no form in tokenizer.json or GGUF is refused") {
 }
 
 TEST_CASE("models without a tokenizer") {
-  const bittern::test::ScratchFolder folder;
-  CHECK(contains(error_of([&] { open_tokenizer(folder.root()); }), "there is no tokenizer.json or tokenizer.model"));
+  const ScratchFolder folder;
+  CHECK(contains(message([&] { open_tokenizer(folder.root()); }), "there is no tokenizer.json or tokenizer.model"));
   CHECK(find_tokenizer(folder.root()).empty());
-  CHECK(contains(error_of([&] { open_tokenizer(folder.path("none")); }), "none: cannot open"));
+  CHECK(contains(message([&] { open_tokenizer(folder.path("none")); }), "none: cannot open"));
   std::ofstream(folder.path("file")) << "something else";
-  CHECK(contains(error_of([&] { open_tokenizer(folder.path("file")); }),
-                 "there is no tokenizer.json or tokenizer.model"));
+  CHECK(
+      contains(message([&] { open_tokenizer(folder.path("file")); }), "there is no tokenizer.json or tokenizer.model"));
   std::ofstream(folder.path("tokenizer.model")) << "IQ== 0\nIg== 1\n";
-  CHECK(contains(error_of([&] { open_tokenizer(folder.root()); }), "tokenizer.model: a tiktoken vocabulary"));
+  CHECK(contains(message([&] { open_tokenizer(folder.root()); }), "tokenizer.model: a tiktoken vocabulary"));
   std::ofstream(folder.path("tokenizer.model"), std::ios::binary) << kPieces;
   CHECK(open_tokenizer(folder.root())->find("a") == 2);
   CHECK(find_tokenizer(folder.root()) == folder.path("tokenizer.model"));
@@ -266,7 +282,7 @@ TEST_CASE("models without a tokenizer") {
   std::ofstream(folder.path("tokenizer_config.json")) << R"({"add_bos_token": false})";
   CHECK(open_tokenizer(folder.root())->bos() == -1);
   std::ofstream(folder.path("tokenizer_config.json")) << R"({"add_bos_token": 0})";
-  CHECK(contains(error_of([&] { open_tokenizer(folder.root()); }), "add_bos_token: expected true or false"));
+  CHECK(contains(message([&] { open_tokenizer(folder.root()); }), "add_bos_token: expected true or false"));
   std::ofstream(folder.path("tokenizer.json")) << "{}";  // is preferred
-  CHECK(contains(error_of([&] { open_tokenizer(folder.root()); }), "tokenizer.json: 'model' is missing"));
+  CHECK(contains(message([&] { open_tokenizer(folder.root()); }), "tokenizer.json: 'model' is missing"));
 }

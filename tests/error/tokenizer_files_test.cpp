@@ -7,20 +7,17 @@
 #include "runtime/error.h"
 #include "runtime/tokenizer/byte_level.h"
 #include "runtime/tokenizer/tokenizer.h"
+#include "tests/error_message.h"
 #include "tests/scratch_folder.h"
 
 using namespace bittern::runtime;
+using namespace bittern::test;
 using nlohmann::json;
 
 namespace {
 
 std::string parse_error(const std::string &text) {
-  try {
-    Tokenizer::parse(text, "tokenizer.json");
-  } catch (const Error &error) {
-    return error.what();
-  }
-  return "(no error)";
+  return message([&] { Tokenizer::parse(text, "tokenizer.json"); });
 }
 
 // The 256 bytes, two merges, BOS.
@@ -49,8 +46,6 @@ std::string changed(const std::function<void(json &)> &change) {
   return parse_error(file.dump());
 }
 
-bool contains(const std::string &text, const std::string &part) { return text.find(part) != std::string::npos; }
-
 }  // namespace
 
 TEST_CASE("the unchanged file is a tokenizer") {
@@ -67,7 +62,7 @@ TEST_CASE("files that are no tokenizer.json") {
   CHECK(contains(parse_error(R"({"model":{}})"), "model: 'type' is missing"));
   CHECK(contains(parse_error(R"({"model":{"type":"WordPiece"}})"),
                  "model.type: 'WordPiece' is not supported (supported: BPE, Unigram)"));
-  const bittern::test::ScratchFolder folder;
+  const ScratchFolder folder;
   CHECK_THROWS_WITH_AS(Tokenizer::load(folder.path("none.json")), doctest::Contains("none.json: cannot open"), Error);
   CHECK_THROWS_WITH_AS(Tokenizer::load(folder.root()), doctest::Contains("not a regular file"), Error);
 }

@@ -17,7 +17,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   const std::string_view text = std::string_view(reinterpret_cast<const char *>(data), size).substr(0, 200);
   try {
     const GgufFile gguf(fmt::format("/proc/self/fd/{}", file));
-    const TokenizerSpec spec = spec_of_gguf(read_gguf_tokenizer(gguf), "fuzz");
+    const TokenizerSpec spec = read_gguf_spec(gguf);
     bittern::test::check_text(*make_tokenizer(spec), text);
     bittern::test::check_text(*make_tokenizer(spec), "ab the  <s> \xC3\xA9\xFF 12");
     bittern::test::check_gguf_round_trip(spec, "ab the  <s> \xC3\xA9\xFF 12");

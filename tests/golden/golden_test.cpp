@@ -2,53 +2,12 @@
 // prompt whole and token by token. Beyond the tolerance against the reference, all of these must agree bit for bit.
 #include <doctest/doctest.h>
 
-#include <cstring>
-#include <map>
-
-#include "tests/golden/golden_models.h"
+#include "tests/golden/every_way.h"
 
 using namespace bittern::runtime;
 
-namespace {
-
-const char *const kKernels[] = {"scalar", "default", "tuned"};
-
-bool same_bits(const std::vector<float> &a, const std::vector<float> &b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
-}
-
-}  // namespace
-
 TEST_CASE("logits match the reference, bit-identical for kernels, threads and splits") {
-  for (const std::string &name : golden_names()) {
-    CAPTURE(name);
-    const Golden golden(name);
-    std::map<std::string, std::vector<float>> first;
-    for (const char *kernels : kKernels)
-      for (int threads : {1, 2}) {
-        CAPTURE(kernels);
-        CAPTURE(threads);
-        EngineOptions options = fresh_weights();
-        options.kernels = parse_kernel_choice(kernels);
-        options.threads = threads;
-        options.context = 64;
-        Engine engine(open_model(golden.folder), options);
-        CHECK(right_kernels(engine, kernels));
-        for (const char *prompt : {"p1", "p17", "p48", "praw"})
-          for (bool one_by_one : {false, true}) {
-            CAPTURE(prompt);
-            CAPTURE(one_by_one);
-            const std::vector<float> got = run_tokens(engine, golden.prompt(prompt), one_by_one);
-            const Difference d = compare(got, golden.logits(prompt));
-            if (std::string(prompt) == "praw")
-              CHECK(d.relative_l2 <= 5e-2);
-            else
-              CHECK(d.max_over_rms <= 1e-4);
-            if (first[prompt].empty()) first[prompt] = got;
-            CHECK(same_bits(got, first[prompt]));
-          }
-      }
-  }
+  check_every_way(golden_names(), "logits", run_tokens);
 }
 
 TEST_CASE("greedy tokens match up to strict_tokens") {
@@ -93,7 +52,7 @@ TEST_CASE("f16 keys and values and the int8 head hold the tolerance of praw") {
           options.head = HeadType::Int8;
         Engine engine(open_model(golden.folder), options);
         CHECK(right_kernels(engine, kernels));
-        for (const char *prompt : {"p1", "p17", "p48", "praw"}) {
+        for (const char *prompt : kPrompts) {
           CAPTURE(prompt);
           const std::vector<float> whole = run_tokens(engine, golden.prompt(prompt), false);
           CHECK(compare(whole, golden.logits(prompt)).relative_l2 <= 5e-2);

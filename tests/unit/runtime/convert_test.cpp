@@ -20,6 +20,7 @@
 #include "runtime/model/head_order.h"
 #include "runtime/model/int2_layout.h"
 #include "runtime/tokenizer/tokenizer.h"
+#include "tests/error_message.h"
 #include "tests/made_up_source.h"
 #include "tests/scratch_folder.h"
 
@@ -29,17 +30,6 @@ using namespace bittern::test;
 namespace {
 
 const std::string kData = BITTERN_TEST_DATA;
-
-template <typename Action>
-std::string message(const Action &action) {
-  try {
-    action();
-  } catch (const Error &error) {
-    return error.what();
-  }
-  return "(no error)";
-}
-bool contains(const std::string &text, const std::string &part) { return text.find(part) != std::string::npos; }
 
 std::string read(const std::string &path) {
   std::ifstream in(path, std::ios::binary);

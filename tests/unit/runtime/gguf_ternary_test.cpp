@@ -7,11 +7,11 @@
 #include <cmath>
 #include <functional>
 
-#include "runtime/error.h"
 #include "runtime/io/npy.h"
 #include "runtime/model/gguf_float.h"
 #include "runtime/model/safetensors.h"
 #include "runtime/model/ternary_tensor.h"
+#include "tests/error_message.h"
 #include "tests/gguf_builder.h"
 
 using namespace bittern::runtime;
@@ -79,17 +79,6 @@ std::string iq2_bn(const std::vector<int8_t> &trits, size_t cols, const std::vec
   }
   return out;
 }
-
-template <typename Action>
-std::string message(const Action &action) {
-  try {
-    action();
-  } catch (const Error &error) {
-    return error.what();
-  }
-  return "(no error)";
-}
-bool contains(const std::string &text, const std::string &part) { return text.find(part) != std::string::npos; }
 
 constexpr std::array<const char *, kLinearCount> kHfNames{"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
                                                           "self_attn.o_proj", "mlp.gate_proj",    "mlp.up_proj",

@@ -6,8 +6,8 @@
 
 #include <numeric>
 
-#include "runtime/error.h"
 #include "runtime/model/gguf_ternary.h"
+#include "tests/error_message.h"
 #include "tests/gguf_builder.h"
 
 using namespace bittern::runtime;
@@ -146,16 +146,6 @@ void round_trip(uint32_t type, const std::string &name, const TernaryTile &tile,
   std::vector<int8_t> got(trits.size());
   matrix.decode(0, tile.rows, got.data(), tile.cols);
   CHECK(got == trits);
-}
-
-template <typename Action>
-std::string message(const Action &action) {
-  try {
-    action();
-  } catch (const Error &error) {
-    return error.what();
-  }
-  return "(no error)";
 }
 
 }  // namespace
