@@ -17,10 +17,25 @@ complain() {
   bad=1
 }
 
-# One text, from every format and after a way through all of them.
-text_of() { "$run" -m "$1" -p "And it came to pass, \"Abraham\"" -n 24 --seed 5 2>/dev/null; }
+# What the model says, whichever file it is in: text, ids and their numbers, how well it predicts a text, and errors. Only
+# speeds and the file's own name may differ.
+head -c 600 "$1/tests/data/demo-reference/heldout.txt" >"$scratch/heldout"
+long=$(printf 'begat %.0s' $(seq 600))
+text_of() {
+  local model=$1
+  "$run" -m "$model" -p "And it came to pass, \"Abraham\"" -n 24 --seed 5 --json 2>/dev/null |
+    python3 -c 'import json, sys; o = json.load(sys.stdin); print(o["text"], o["tokens"], o["prompt_tokens"])'
+  "$run" perplexity -m "$model" -f "$scratch/heldout" --window 32 2>/dev/null
+  {
+    "$run" -m "$model" -p "$long"
+    "$run" -m "$model" -p x -c 1024
+    "$run" logits -m "$model" --tokens 1,9999 --out "$scratch/none.npy"
+  } 2>&1 >/dev/null | grep '^error: ' | sed "s|$model|MODEL|g"
+}
 first=$(text_of "$demo")
-[ -n "$first" ] || complain "the demo model wrote nothing"
+for part in '[[][0-9, ]*[]] [0-9]*$' "perplexity" "error: .*longer than the context" "error: .*512 positions" "error: .*outside the vocabulary"; do
+  grep -q -- "$part" <<<"$first" || complain "the demo model does not say '$part': $first"
+done
 formats="bittern gguf-i2_s gguf-tq1_0 gguf-tq2_0 gguf-f16 safetensors int2"
 from=$demo
 for format in $formats; do
