@@ -17,8 +17,7 @@ class Unigram : public PieceModel {
  public:
   Unigram(const TokenizerSpec &spec, const TokenIds &ids)
       : spec_(&spec), fallback_(spec, ids), single_(spec.single_precision) {
-    // SentencePiece's bounds begin there, and its `most` is never negative.
-    double least = std::numeric_limits<float>::max(), most = std::numeric_limits<float>::min();
+    double least = std::numeric_limits<float>::max();
     std::vector<std::pair<std::string, int32_t>> entries;
     for (size_t i = 0; i < spec.tokens.size(); ++i) {
       const SpecToken &token = spec.tokens[i];
@@ -29,10 +28,8 @@ class Unigram : public PieceModel {
       entries.emplace_back(token.text, static_cast<int32_t>(i));
       if (!normal && single_) continue;
       least = std::min(least, token.score);
-      most = std::max(most, token.score);
     }
     if (entries.empty()) throw Error("a unigram model without pieces");
-    most_ = most;
     unknown_score_ = single_ ? static_cast<double>(static_cast<float>(least) - static_cast<float>(kUnknownPenalty))
                              : least - kUnknownPenalty;
     index_ = PrefixIndex(std::move(entries));
@@ -49,19 +46,20 @@ class Unigram : public PieceModel {
       const double before = best[at].score;
       const size_t length = utf8_step(piece.substr(at)).length;
       bool single = false;
-      // SentencePiece adds and compares in double precision and keeps the best in single; which of two splits with
-      // equal scores wins (one space of twice the score of another's, say) hangs on that.
-      const auto offer = [&](size_t end, double sum, int32_t id) {
-        if (best[end].begin == SIZE_MAX || sum > best[end].score) best[end] = {kept(sum), at, id};
+      // Scores and sums are rounded as SentencePiece rounds them: where two splits have equal scores (two spaces with
+      // twice the score of one, say), that decides which wins.
+      const auto offer = [&](size_t end, double score, int32_t id) {
+        const double sum = kept(kept(score) + before);
+        if (best[end].begin == SIZE_MAX || sum > best[end].score) best[end] = {sum, at, id};
       };
       index_.for_each_prefix(piece.substr(at), [&](size_t bytes, int32_t id) {
         const SpecToken &token = spec_->tokens[static_cast<size_t>(id)];
-        // A user-defined piece wins against any other split of its text.
+        // A user-defined piece wins against any other split of its text (the bonus is that of SentencePiece 0.2.3).
         const bool always = single_ && token.type == TokenType::UserDefined;
-        offer(at + bytes, (always ? kept(static_cast<double>(bytes) * most_) - 0.1 : token.score) + before, id);
+        offer(at + bytes, always ? 0.1 * static_cast<double>(bytes - 1) : token.score, id);
         single = single || bytes == length;
       });
-      if (!single) offer(at + length, kept(unknown_score_ + before), -1);
+      if (!single) offer(at + length, unknown_score_, -1);
       at += length;
     }
     std::vector<size_t> ends;
@@ -82,7 +80,7 @@ class Unigram : public PieceModel {
   Fallback fallback_;
   PrefixIndex index_;
   bool single_;
-  double most_ = 0, unknown_score_ = 0;
+  double unknown_score_ = 0;
 };
 
 }  // namespace

@@ -202,6 +202,28 @@ TEST_CASE("an unknown character costs ten more than the worst piece") {
   CHECK(tokenizer->encode("abbb", false) == std::vector<int32_t>{2, 0});  // neighbours are one
 }
 
+// "aa" has exactly twice the score of "a": how sums are rounded decides, and what the pieces before added to them.
+TEST_CASE("splits with equal scores are decided as SentencePiece 0.2.3 does") {
+  const auto encode = [](float score_of_x, const std::string &text) {
+    TokenizerSpec spec;
+    spec.model = TokenizerSpec::Model::Unigram;
+    spec.single_precision = true;
+    spec.unk = 0;
+    spec.tokens = {{"<unk>", 0, TokenType::Unknown},
+                   {"x", static_cast<double>(score_of_x), TokenType::Normal},
+                   {"a", -2.1716766357421875, TokenType::Normal},
+                   {"aa", -4.343353271484375, TokenType::Normal},
+                   {")", 0, TokenType::UserDefined}};
+    return make_tokenizer(spec)->encode(text, false);
+  };
+  using Ids = std::vector<int32_t>;
+  CHECK(encode(-6.067370414733887f, "xaaaaa") == Ids{1, 2, 3, 3});
+  CHECK(encode(-1.7293517589569092f, "xaa") == Ids{1, 3});
+  CHECK(encode(-0.6630612015724182f, "x))aaaa") == Ids{1, 4, 4, 3, 3});
+  CHECK(encode(-0.03172802925109863f, "xxx)aa") == Ids{1, 1, 1, 4, 3});
+  CHECK(encode(-0.31662675738334656f, "xx))aaa") == Ids{1, 1, 4, 4, 2, 3});
+}
+
 TEST_CASE("runs of one character may share a score where the order of merging makes no difference") {
   const TokenizerSpec spec = read_spec("small_spm.model");
   const auto with_runs = [&](const std::vector<size_t> &lengths) {
