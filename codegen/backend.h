@@ -23,6 +23,8 @@ struct Request {
   // When set, the machine code is for this target and every instruction of `target` is replaced by its meaning: what
   // this machine cannot execute is so proved here. The result is for proofs only; no pack takes it.
   const schedules::Target *meanings_on = nullptr;
+  // For tests of the proof: emit sums that bounds forbid, too.
+  bool unchecked = false;
 };
 
 // What bt_kernel says, before it has an address; the pack writer turns it into a bt_kernel.
@@ -36,6 +38,7 @@ struct Descriptor {
   int32_t tile_size_index = 0;
   int64_t tile = 1;
   int64_t scratch_base = 0, scratch_per[BT_MAX_SIZES] = {};
+  double instructions = 0;  // of the hot loop for one product of a weight and an activation; 0 when not counted
 };
 
 struct Compiled {

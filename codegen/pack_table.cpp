@@ -31,36 +31,21 @@ class TableEmitter {
     layout_type_ = structure("bt_layout", {pointer_, pointer_, i64_, pointer_, pointer_, pointer_});
     kernel_type_ = structure("bt_kernel", {i32_,  i32_, pointer_, pointer_, pointer_, pointer_, pointer_, pointer_,
                                            sizes, i64_, i64_,     i32_,     i32_,     i32_,     i32_,     i32_,
-                                           i64_,  i64_, sizes,    pointer_, double_,  pointer_});
+                                           i64_,  i64_, sizes,    pointer_, double_,  double_,  pointer_});
     pack_type_ = structure("bt_pack", {i32_, i32_, pointer_, pointer_});
     check(
         "bt_layout", layout_type_,
         {offsetof(bt_layout, name), offsetof(bt_layout, version), offsetof(bt_layout, row_tile),
          offsetof(bt_layout, packed_bytes), offsetof(bt_layout, pack), offsetof(bt_layout, unpack), sizeof(bt_layout)});
     check("bt_kernel", kernel_type_,
-          {offsetof(bt_kernel, abi_version),
-           offsetof(bt_kernel, isa_needs),
-           offsetof(bt_kernel, spec),
-           offsetof(bt_kernel, spec_hash),
-           offsetof(bt_kernel, schedule),
-           offsetof(bt_kernel, backend),
-           offsetof(bt_kernel, target),
-           offsetof(bt_kernel, proof),
-           offsetof(bt_kernel, fixed),
-           offsetof(bt_kernel, m_min),
-           offsetof(bt_kernel, m_max),
-           offsetof(bt_kernel, threads),
-           offsetof(bt_kernel, size_count),
-           offsetof(bt_kernel, tensor_count),
-           offsetof(bt_kernel, scalar_count),
-           offsetof(bt_kernel, tile_size_index),
-           offsetof(bt_kernel, tile),
-           offsetof(bt_kernel, scratch_base),
-           offsetof(bt_kernel, scratch_per),
-           offsetof(bt_kernel, layout),
-           offsetof(bt_kernel, roof_pct),
-           offsetof(bt_kernel, fn),
-           sizeof(bt_kernel)});
+          {offsetof(bt_kernel, abi_version),     offsetof(bt_kernel, isa_needs),    offsetof(bt_kernel, spec),
+           offsetof(bt_kernel, spec_hash),       offsetof(bt_kernel, schedule),     offsetof(bt_kernel, backend),
+           offsetof(bt_kernel, target),          offsetof(bt_kernel, proof),        offsetof(bt_kernel, fixed),
+           offsetof(bt_kernel, m_min),           offsetof(bt_kernel, m_max),        offsetof(bt_kernel, threads),
+           offsetof(bt_kernel, size_count),      offsetof(bt_kernel, tensor_count), offsetof(bt_kernel, scalar_count),
+           offsetof(bt_kernel, tile_size_index), offsetof(bt_kernel, tile),         offsetof(bt_kernel, scratch_base),
+           offsetof(bt_kernel, scratch_per),     offsetof(bt_kernel, layout),       offsetof(bt_kernel, roof_pct),
+           offsetof(bt_kernel, instructions),    offsetof(bt_kernel, fn),           sizeof(bt_kernel)});
     check("bt_pack", pack_type_,
           {offsetof(bt_pack, abi_version), offsetof(bt_pack, count), offsetof(bt_pack, generator),
            offsetof(bt_pack, kernels), sizeof(bt_pack)});
@@ -142,6 +127,7 @@ class TableEmitter {
                                                            eight(d.scratch_per),
                                                            layout(d.layout),
                                                            llvm::ConstantFP::get(double_, row.roof_pct),
+                                                           llvm::ConstantFP::get(double_, d.instructions),
                                                            function}));
   }
 

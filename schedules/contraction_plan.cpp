@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <map>
 
+#include "compiler/bounds.h"
 #include "compiler/expr.h"
 #include "schedules/parallel.h"
 
@@ -186,6 +187,11 @@ std::optional<ContractionPlan> plan_contractions(const KernelSpec &spec, std::st
     if (why) *why = stop.reason;
     return std::nullopt;
   }
+}
+
+std::optional<std::string> int16_overflow(const Target &target, int64_t most, int64_t products) {
+  if (target.int16_products == 0) return std::nullopt;
+  return compiler::accumulator_overflow(compiler::Interval{0, most}, compiler::Interval{-128, 127}, products, 16);
 }
 
 }  // namespace bittern::schedules

@@ -7,6 +7,7 @@
 
 #include "compiler/ir.h"
 #include "schedules/contraction.h"
+#include "schedules/target.h"
 
 namespace bittern::schedules {
 
@@ -32,5 +33,9 @@ struct ContractionPlan {
 std::optional<ContractionPlan> plan_contractions(const compiler::KernelSpec &spec, std::string *why = nullptr);
 // Whether the contraction takes W's rows in the order of the outputs' index, all of them.
 bool rows_in_order(const ContractionPlan &plan, const compiler::KernelSpec &spec, const Contraction &contraction);
+
+// Why int16 lanes of the target could overflow when each takes `products` products of codes 0 .. `most` and int8
+// activations; nothing when they cannot, or when its sums go straight to int32.
+std::optional<std::string> int16_overflow(const Target &target, int64_t most, int64_t products);
 
 }  // namespace bittern::schedules

@@ -81,12 +81,6 @@ std::optional<std::string> int32_overflow(const Facts &kernel, const Sizes &size
 // Targets whose dot products sum straight into int32 lanes have no int16 accumulators to bound.
 bool direct(const Target &target) { return target.int16_products == 0; }
 
-// Why `products` of codes up to `most` could overflow an int16 lane; nothing where sums go to int32.
-std::optional<std::string> int16_overflow(const Target &target, int64_t most, int64_t products) {
-  if (direct(target)) return std::nullopt;
-  return compiler::accumulator_overflow(Interval{0, most}, kActivation, products, 16);
-}
-
 std::vector<Param> gemv_params(const KernelSpec &spec, const Target &target) {
   std::vector<int64_t> tokens = {1, 2, 3, 4, 8};
   if (facts(spec).m.empty()) tokens = {1};
@@ -189,9 +183,11 @@ std::vector<Default> gemv_defaults(const KernelSpec &spec, const Target &target)
 
 // --- gemm ---------------------------------------------------------------------------------------------------------
 
+bool many_registers(const Target &target) { return target.vector_registers >= 32; }
+
 std::vector<Param> gemm_params(const KernelSpec &, const Target &target) {
   return {{"nr", {1, 2, 3, 4}, 4, "vectors of 8 rows in the register tile"},
-          {"mt", direct(target) ? std::vector<int64_t>{2, 3, 4, 6, 8} : std::vector<int64_t>{2, 3, 4}, 2,
+          {"mt", many_registers(target) ? std::vector<int64_t>{2, 3, 4, 6, 8} : std::vector<int64_t>{2, 3, 4}, 2,
            "tokens in the register tile"},
           {"nb", {32, 64, 96}, 32, "rows unpacked together"},
           {"mb", {32, 128, 512}, 128, "tokens that pass over unpacked codes"},
@@ -202,7 +198,7 @@ std::vector<Param> gemm_params(const KernelSpec &, const Target &target) {
 std::optional<std::string> gemm_illegal(const KernelSpec &spec, const Sizes &sizes, const Schedule &s,
                                         const Target &target) {
   const int64_t nr = s.get("nr", 4), mt = s.get("mt", 2), nb = s.get("nb", 32);
-  if (nr * mt > (direct(target) ? 24 : 9))
+  if (nr * mt > (many_registers(target) ? 24 : direct(target) ? 12 : 9))
     return fmt::format("nr={} times mt={} accumulators do not fit {} registers", nr, mt, target.vector_registers);
   if (nb % (8 * nr) != 0) return fmt::format("nb={} is not a multiple of the register tile's {} rows", nb, 8 * nr);
   // The register tile widens after 128 products a lane.
@@ -241,8 +237,8 @@ std::vector<Default> gemm_defaults(const KernelSpec &spec, const Target &target)
   for (const std::string &layout : all_layouts(spec, target)) {
     Schedule schedule{"llvm",
                       "gemm",
-                      {{"nr", direct(target) ? 4 : 2},
-                       {"mt", direct(target) ? 6 : 4},
+                      {{"nr", many_registers(target) ? 4 : 2},
+                       {"mt", many_registers(target) ? 6 : 4},
                        {"nb", 32},
                        {"mb", kernel.grouped ? 32 : 128},
                        {"kb", kernel.grouped ? 512 : 256},

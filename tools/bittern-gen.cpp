@@ -20,9 +20,9 @@ int main(int argc, char **argv) {
         folder, [](const std::string &what) { fmt::print("bittern-gen: {}\n", what); });
     fmt::print("bittern-gen: {} kernels, compiled in {:.1f} s, proved in {:.1f} s\n", report.kernels,
                report.compile_seconds, report.proof_seconds);
-    if (report.unproved > 0) {
-      fmt::print("bittern-gen: {} of them need instructions that this machine lacks; unproved, they will not be used\n",
-                 report.unproved);
+    if (report.not_executed > 0) {
+      fmt::print("bittern-gen: {} of them need instructions that this machine lacks: proved by their meanings\n",
+                 report.not_executed);
     }
   } catch (const std::exception &error) {
     fmt::print(stderr, "bittern-gen: {}\n", error.what());

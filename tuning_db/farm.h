@@ -20,9 +20,14 @@ struct FarmJob {
   std::string schedule;
   compiler::Sizes compiled;  // sizes that become constants
   std::string symbol;        // unique among all kernels that may be linked together
-  ObjectRecord object;       // without parts: compile
-  ProofRecord proof;         // without id: prove
-  size_t index = 0;          // of the kernel in a finished pack
+  // For a target that this machine lacks: another, whose code stands for every instruction by its meaning. The library
+  // is for the proof alone.
+  std::string meanings_on;
+  bool unchecked = false;                    // for tests of the proof: compile what bounds forbid
+  std::vector<compiler::Sizes> proof_sizes;  // prove at these; when empty, at those of proof_steps()
+  ObjectRecord object;                       // without parts: compile
+  ProofRecord proof;                         // without id: prove
+  size_t index = 0;                          // of the kernel in a finished pack
   // Out.
   bool done = false;     // false when the time ran out first
   std::string rejected;  // why, when it was

@@ -26,6 +26,10 @@ struct ProofStep {
 std::vector<ProofStep> proof_steps(const compiler::KernelSpec &spec, const bt_kernel &kernel,
                                    const compiler::Sizes &at);
 
+// The steps at exactly these sizes, at least one: every input set, placement and split at the first, the random set and
+// another in turn at the others.
+std::vector<ProofStep> proof_steps_at(const compiler::KernelSpec &spec, const std::vector<compiler::Sizes> &all);
+
 struct ProofResult {
   bool passed = false;
   std::string reason;               // what differs, where, on which inputs

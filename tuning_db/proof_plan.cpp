@@ -61,6 +61,29 @@ std::vector<compiler::Sizes> free_sizes(const compiler::KernelSpec &spec, const 
   return result;
 }
 
+void add_step(std::vector<ProofStep> &steps, const compiler::Sizes &sizes, size_t set) {
+  const auto turn = static_cast<int>(steps.size());
+  steps.push_back({sizes, set, static_cast<Placement>(turn % kPlacements), static_cast<Split>((turn + turn / 3) % 3)});
+}
+
+// Everything at the first sizes; at the others the random set, and another where that is not too dear: the next in turn
+// or the extremes.
+std::vector<ProofStep> steps_over(const compiler::KernelSpec &spec, const std::vector<compiler::Sizes> &all,
+                                  bool sets_in_turn) {
+  std::vector<ProofStep> steps;
+  for (size_t set = 0; set < input_sets().size(); ++set) add_step(steps, all.front(), set);
+  // The random set in the placements and splits it has not had yet.
+  steps.push_back({all.front(), kRandomSet, Placement::FlushStart, Split::Single});
+  steps.push_back({all.front(), kRandomSet, Placement::Shifted, Split::Uneven});
+  steps.push_back({all.front(), kRandomSet, Placement::FlushEnd, Split::Single});
+  for (size_t i = 1; i < all.size(); ++i) {
+    add_step(steps, all[i], kRandomSet);
+    const bool dear = multiply_adds(spec, all[i]) > 1e9;
+    if (!dear) add_step(steps, all[i], sets_in_turn ? 1 + i % (input_sets().size() - 1) : kExtremeSet);
+  }
+  return steps;
+}
+
 }  // namespace
 
 std::vector<ProofStep> proof_steps(const compiler::KernelSpec &spec, const bt_kernel &kernel,
@@ -81,24 +104,13 @@ std::vector<ProofStep> proof_steps(const compiler::KernelSpec &spec, const bt_ke
     // The full set runs on the timed M where that is cheap, on the least M of the range where it is not.
     if (at.at("M") <= 16) std::iter_swap(all.begin(), std::find(all.begin(), all.end(), at));
   }
-  std::vector<ProofStep> steps;
-  const auto add = [&](const compiler::Sizes &sizes, size_t set) {
-    const auto turn = static_cast<int>(steps.size());
-    steps.push_back(
-        {sizes, set, static_cast<Placement>(turn % kPlacements), static_cast<Split>((turn + turn / 3) % 3)});
-  };
-  for (size_t set = 0; set < input_sets().size(); ++set) add(all.front(), set);
-  // The random set in the placements and splits it has not had yet.
-  steps.push_back({all.front(), kRandomSet, Placement::FlushStart, Split::Single});
-  steps.push_back({all.front(), kRandomSet, Placement::Shifted, Split::Uneven});
-  steps.push_back({all.front(), kRandomSet, Placement::FlushEnd, Split::Single});
-  for (size_t i = 1; i < all.size(); ++i) {
-    add(all[i], kRandomSet);
-    const bool dear = multiply_adds(spec, all[i]) > 1e9;
-    if (!dear) add(all[i], any_free ? 1 + i % (input_sets().size() - 1) : kExtremeSet);
-  }
-  if (any_free && !at.empty()) add(at, kRandomSet);
+  std::vector<ProofStep> steps = steps_over(spec, all, any_free);
+  if (any_free && !at.empty()) add_step(steps, at, kRandomSet);
   return steps;
+}
+
+std::vector<ProofStep> proof_steps_at(const compiler::KernelSpec &spec, const std::vector<compiler::Sizes> &all) {
+  return steps_over(spec, all, true);
 }
 
 }  // namespace bittern::tuning

@@ -133,7 +133,8 @@ class Server {
     return *library.pack->kernels[index];
   }
 
-  // {spec, schedule, target, fixed, m_min, m_max, symbol, folder} -> {objects: [path], descriptor, ms, library}
+  // {spec, schedule, target, fixed, m_min, m_max, symbol, meanings_on, unchecked, folder}
+  // -> {objects: [path], descriptor, ms, library}
   json compile(const json &request) {
     const auto schedule_text = request.at("schedule").get<std::string>();
     say_status("compiling " + schedule_text);
@@ -147,6 +148,9 @@ class Server {
                             request.at("m_min"),
                             request.at("m_max"),
                             request.at("symbol")};
+    if (const auto on = request.value("meanings_on", std::string()); !on.empty())
+      wanted.meanings_on = &schedules::find_target(on);
+    wanted.unchecked = request.value("unchecked", false);
     const codegen::Compiled compiled = codegen::compile(wanted);
     const double ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
     const std::string stem = request.at("folder").get<std::string>() + "/" + wanted.symbol;
@@ -173,7 +177,8 @@ class Server {
     return json::object();
   }
 
-  // {spec, library, index, hash, sizes, threads, references, call_ms} -> {passed, reason, inputs, reference, id}
+  // {spec, library, index, hash, sizes, proof_sizes, threads, references, call_ms}
+  // -> {passed, reason, inputs, reference, id}
   json prove_kernel(const json &request) {
     const compiler::KernelSpec &text = spec(request);
     const bt_kernel &candidate = kernel(request.at("library"), request.at("index"));
@@ -194,7 +199,9 @@ class Server {
     }
     if (!fixtures_)
       fixtures_ = std::make_unique<FixtureCache>(kFixtureBytes, request.at("threads"), request.at("references"));
-    const auto steps = proof_steps(text, candidate, request.at("sizes").get<compiler::Sizes>());
+    const auto at = request.at("proof_sizes").get<std::vector<compiler::Sizes>>();
+    const auto steps = at.empty() ? proof_steps(text, candidate, request.at("sizes").get<compiler::Sizes>())
+                                  : proof_steps_at(text, at);
     const ProofResult result = prove(candidate, request.at("hash"), text, steps, *fixtures_,
                                      {[&](const std::string &what) {
                                         say_status(what);

@@ -72,7 +72,9 @@ class HalideBackend final : public Backend {
 
   Compiled compile(const Request &asked) const override {
     const schedules::Schedule schedule = complete(asked);
-    const Request request{asked.spec,  schedule,    asked.target, asked.fixed,
+    // Halide has no instructions of ours to give meanings to: the same schedule, in code for the machine that runs it.
+    const schedules::Target &target = asked.meanings_on ? *asked.meanings_on : asked.target;
+    const Request request{asked.spec,  schedule,    target,       asked.fixed,
                           asked.m_min, asked.m_max, asked.symbol, asked.want_assembly};
     if (request.target.halide_target.empty())
       throw Error(fmt::format("Halide cannot compile for target {}", request.target.name));

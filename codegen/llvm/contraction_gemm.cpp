@@ -27,6 +27,7 @@ class Gemm {
         b_(kb.b),
         plan_(plan),
         isa_(make_isa(kb)),
+        wide_(make_isa(kb, kb.target.vector_bytes == 64 && parameter("nr") % 2 == 0 ? 64 : 32)),
         walk_(kb.request.schedule.layout),
         epilogue_(kb, plan),
         nr_(parameter("nr")),
@@ -39,6 +40,7 @@ class Gemm {
   void emit() {
     kb_.descriptor.tile_size_index = plan_.n_size;
     kb_.descriptor.tile = block_rows_;
+    kb_.hot_products = nr_ * mt_ * unroll_ * 32;
     epilogue_.prepare();
     take_blocks();
     const std::pair<Value *, Value *> range = kb_.tile_range();
@@ -183,7 +185,7 @@ class Gemm {
     const int64_t quads = products ? 128 / products : int64_t{1} << 32;
     kb_.loop(from, to, quads, [&](Value *begin) {
       Value *end = kb_.minimum(b_.CreateAdd(begin, kb_.i64(quads)), to);
-      Values partial(static_cast<size_t>(nr_ * mt_), llvm::Constant::getNullValue(isa_->partial()));
+      Values partial(static_cast<size_t>(tile_vectors() * mt_), llvm::Constant::getNullValue(wide_->partial()));
       // Ends are multiples of 4 quads, so unrolling by 1, 2 or 4 leaves no rest.
       partial = kb_.loop(begin, end, unroll_, partial, [&](Value *at, const Values &carried) {
         Values next = carried;
@@ -191,30 +193,33 @@ class Gemm {
         return next;
       });
       for (int64_t t = 0; t < mt_; ++t) {
-        for (int64_t r = 0; r < nr_; ++r) {
-          Value *place = b_.CreateGEP(b_.getInt32Ty(), sums, kb_.i64(t * block_rows_ + r * kRows));
-          Value *sum = b_.CreateAlignedLoad(isa_->words(), place, llvm::Align(4));
-          b_.CreateAlignedStore(b_.CreateAdd(sum, isa_->widen(partial[static_cast<size_t>(r * mt_ + t)])), place,
+        for (int64_t r = 0; r < tile_vectors(); ++r) {
+          Value *place = b_.CreateGEP(b_.getInt32Ty(), sums, kb_.i64(t * block_rows_ + r * wide_->lanes() / 4));
+          Value *sum = b_.CreateAlignedLoad(wide_->words(), place, llvm::Align(4));
+          b_.CreateAlignedStore(b_.CreateAdd(sum, wide_->widen(partial[static_cast<size_t>(r * mt_ + t)])), place,
                                 llvm::Align(4));
         }
       }
     });
   }
 
+  // Vectors of rows in the register tile.
+  int64_t tile_vectors() const { return nr_ * 32 / wide_->lanes(); }
+
   void add_quad(Value *codes, const Values &activations, Value *quad, Values &sums) {
     Value *unit = b_.CreateGEP(b_.getInt8Ty(), codes, b_.CreateMul(quad, kb_.i64(nr_ * 32), "", false, true));
     Values vectors;
-    for (int64_t r = 0; r < nr_; ++r)
-      vectors.push_back(
-          b_.CreateAlignedLoad(isa_->bytes(), b_.CreateGEP(b_.getInt8Ty(), unit, kb_.i64(32 * r)), llvm::Align(32)));
+    for (int64_t r = 0; r < tile_vectors(); ++r)
+      vectors.push_back(b_.CreateAlignedLoad(
+          wide_->bytes(), b_.CreateGEP(b_.getInt8Ty(), unit, kb_.i64(wide_->lanes() * r)), llvm::Align(32)));
     for (int64_t t = 0; t < mt_; ++t) {
       Value *place = b_.CreateGEP(b_.getInt8Ty(), activations[static_cast<size_t>(t)],
                                   b_.CreateMul(quad, kb_.i64(kQuad), "", false, true));
       Value *four = b_.CreateAlignedLoad(b_.getInt32Ty(), place, llvm::Align(1));
-      Value *spread = b_.CreateBitCast(b_.CreateVectorSplat(8, four), isa_->bytes());
-      for (int64_t r = 0; r < nr_; ++r) {
+      Value *spread = b_.CreateBitCast(b_.CreateVectorSplat(wide_->lanes() / 4, four), wide_->bytes());
+      for (int64_t r = 0; r < tile_vectors(); ++r) {
         Value *&sum = sums[static_cast<size_t>(r * mt_ + t)];
-        sum = isa_->accumulate(sum, vectors[static_cast<size_t>(r)], spread);
+        sum = wide_->accumulate(sum, vectors[static_cast<size_t>(r)], spread);
       }
     }
   }
@@ -314,7 +319,8 @@ class Gemm {
   KernelBuilder &kb_;
   llvm::IRBuilder<> &b_;
   const schedules::ContractionPlan &plan_;
-  std::unique_ptr<Isa> isa_;
+  std::unique_ptr<Isa> isa_;   // unpacks units
+  std::unique_ptr<Isa> wide_;  // multiplies: two vectors of 8 rows at once where the target has vectors of 64 bytes
   PackedWalk walk_;
   ContractionEpilogue epilogue_;
   const int64_t nr_, mt_, block_rows_, block_tokens_, block_k_, unroll_;

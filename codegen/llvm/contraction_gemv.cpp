@@ -6,6 +6,7 @@
 #include <llvm/IR/Intrinsics.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "codegen/llvm/contraction.h"
 #include "compiler/error.h"
@@ -26,10 +27,11 @@ class Gemv {
       : kb_(kb),
         b_(kb.b),
         plan_(plan),
-        isa_(make_isa(kb)),
         walk_(kb.request.schedule.layout),
         epilogue_(kb, plan),
         rows_(parameter("rows")),
+        units_(kb.target.vector_bytes == 64 && rows_ % 2 == 0 ? 2 : 1),
+        isa_(make_isa(kb, static_cast<unsigned>(32 * units_))),
         tokens_(parameter("tokens")),
         chunk_(parameter("chunk")),
         unroll_(parameter("unroll")),
@@ -40,6 +42,8 @@ class Gemv {
   void emit() {
     kb_.descriptor.tile_size_index = plan_.n_size;
     kb_.descriptor.tile = kBlockRows;
+    kb_.hot_products = rows_ * tokens_ * unroll_ * 128;
+    check_int16_sums();
     epilogue_.prepare();
     take_blocks();
     const std::pair<Value *, Value *> range = kb_.tile_range();
@@ -61,6 +65,14 @@ class Gemv {
   }
 
  private:
+  // What legality has promised, held once more to the code that is about to be made.
+  void check_int16_sums() const {
+    const int64_t products = kb_.target.int16_products * chunk_ * (scaled_ ? 2 : 4);
+    if (const auto overflow = schedules::int16_overflow(kb_.target, scaled_ ? 8 : 2, products);
+        overflow && !kb_.request.unchecked)
+      throw Error(fmt::format("llvm.gemv: chunk={}: {}", chunk_, *overflow));
+  }
+
   int64_t parameter(const char *name) const {
     const auto found = kb_.request.schedule.params.find(name);
     if (found == kb_.request.schedule.params.end())
@@ -92,6 +104,7 @@ class Gemv {
   struct Step {
     Values units;        // per vector of rows: its first unit
     Values activations;  // per token
+    bool in_order = true;
   };
 
   void sum_block(size_t index, Value *n0, Value *n1, Value *m0) {
@@ -111,8 +124,8 @@ class Gemv {
     Value *padded_depth = round_up(depth, walk_.k_a_unit);
     Value *tile_bytes = b_.CreateMul(b_.CreateUDiv(padded_depth, kb_.i64(4)), kb_.i64(walk_.row_tile()));
     kb_.loop(n0, n1, step_rows, [&](Value *n) {
-      step.units = schedules::rows_in_order(plan_, kb_.spec, c) ? units_in_order(c, n, tile_bytes)
-                                                                : gathered_units(c, n, n1, tile_bytes);
+      step.in_order = schedules::rows_in_order(plan_, kb_.spec, c);
+      step.units = step.in_order ? units_in_order(c, n, tile_bytes) : gathered_units(c, n, n1, tile_bytes);
       Value *row = b_.CreateSub(n, n0);
       if (!c.group) {
         const Values sums = sum_depth(step, kb_.i64(0), depth);
@@ -171,7 +184,7 @@ class Gemv {
 
   // Sums over [0, depth), whose activations are zero up to the next multiple of 64.
   Values sum_depth(const Step &step, Value *begin, Value *depth) {
-    Values sums(static_cast<size_t>(rows_ * tokens_), llvm::Constant::getNullValue(isa_->words()));
+    Values sums(static_cast<size_t>(vectors() * tokens_), llvm::Constant::getNullValue(isa_->words()));
     if (walk_.quads) {
       Value *units = b_.CreateUDiv(round_up(depth, 16), kb_.i64(16));
       return sum_units(step, begin, units, sums);
@@ -184,7 +197,7 @@ class Gemv {
 
   // Sums over [begin, begin + extent), both multiples of 64.
   Values sum_group(const Step &step, Value *begin, Value *extent) {
-    Values sums(static_cast<size_t>(rows_ * tokens_), llvm::Constant::getNullValue(isa_->words()));
+    Values sums(static_cast<size_t>(vectors() * tokens_), llvm::Constant::getNullValue(isa_->words()));
     const auto *known = llvm::dyn_cast<llvm::ConstantInt>(extent);
     if (walk_.quads || (known && known->getSExtValue() % walk_.k_a_unit == 0)) {
       Value *first = b_.CreateUDiv(begin, kb_.i64(walk_.k_a_unit));
@@ -246,18 +259,38 @@ class Gemv {
     return from && to && chunk % unroll == 0 && (to->getSExtValue() - from->getSExtValue()) % unroll == 0;
   }
 
-  Value *load_codes(const Step &step, int64_t r, Value *unit) {
+  int64_t vectors() const { return rows_ / units_; }
+
+  // The units of vector v. Units of neighbouring rows lie side by side when the layout interleaves an even number of
+  // them and rows are taken in order; else they are put together here.
+  Value *load_codes(const Step &step, int64_t v, Value *unit) {
     Value *offset = b_.CreateMul(unit, kb_.i64(walk_.interleave * 32), "", false, true);
-    return b_.CreateAlignedLoad(isa_->bytes(), b_.CreateGEP(b_.getInt8Ty(), step.units[static_cast<size_t>(r)], offset),
-                                llvm::Align(1));
+    const auto load = [&](llvm::Type *type, int64_t r) {
+      Value *place = b_.CreateGEP(b_.getInt8Ty(), step.units[static_cast<size_t>(r)], offset);
+      return b_.CreateAlignedLoad(type, place, llvm::Align(1));
+    };
+    if (units_ == 1 || (step.in_order && walk_.interleave % 2 == 0)) return load(isa_->bytes(), v * units_);
+    llvm::Type *half = kb_.vector(b_.getInt8Ty(), 32);
+    return twice(load(half, 2 * v), load(half, 2 * v + 1));
+  }
+
+  // Two vectors of 32 bytes as one.
+  Value *twice(Value *low, Value *high) {
+    std::vector<int> lanes(64);
+    std::iota(lanes.begin(), lanes.end(), 0);
+    return b_.CreateShuffleVector(low, high, lanes);
   }
 
   // The activations that meet the field which begins at k: 32 of them, or 4 for each of 8 rows.
   Value *load_activations(const Step &step, int64_t t, Value *k) {
     Value *place = b_.CreateGEP(b_.getInt8Ty(), step.activations[static_cast<size_t>(t)], k);
-    if (!walk_.quads) return b_.CreateAlignedLoad(isa_->bytes(), place, llvm::Align(1));
-    return b_.CreateBitCast(b_.CreateVectorSplat(8, b_.CreateAlignedLoad(b_.getInt32Ty(), place, llvm::Align(1))),
-                            isa_->bytes());
+    if (!walk_.quads) {
+      Value *own = b_.CreateAlignedLoad(kb_.vector(b_.getInt8Ty(), 32), place, llvm::Align(1));
+      return units_ == 1 ? own : twice(own, own);
+    }
+    return b_.CreateBitCast(
+        b_.CreateVectorSplat(isa_->lanes() / 4, b_.CreateAlignedLoad(b_.getInt32Ty(), place, llvm::Align(1))),
+        isa_->bytes());
   }
 
   void prefetch_units(const Step &step, Value *unit) {
@@ -273,9 +306,9 @@ class Gemv {
 
   Values add_unit(const Step &step, Value *unit, const Values &partial) {
     prefetch_units(step, unit);
-    const size_t count = static_cast<size_t>(rows_ * tokens_);
+    const size_t count = static_cast<size_t>(vectors() * tokens_);
     Values packed, next = partial;
-    for (int64_t r = 0; r < rows_; ++r) packed.push_back(load_codes(step, r, unit));
+    for (int64_t r = 0; r < vectors(); ++r) packed.push_back(load_codes(step, r, unit));
     Value *k = b_.CreateMul(unit, kb_.i64(walk_.k_a_unit), "", false, true);
     for (int field = 0; field < 4; ++field) {
       // Scaled: fields 1 and 3 keep their place at bits 2 and 3, so that only one shift is needed for a unit.
@@ -286,7 +319,7 @@ class Gemv {
                                 : isa_->field(unit_codes, 2 * field));
       for (int64_t t = 0; t < tokens_; ++t) {
         Value *activations = load_activations(step, t, b_.CreateAdd(k, kb_.i64(field * walk_.k_a_vector())));
-        for (int64_t r = 0; r < rows_; ++r) {
+        for (int64_t r = 0; r < vectors(); ++r) {
           Value *&sum = next[static_cast<size_t>(r * tokens_ + t) + (high ? count : 0)];
           sum = isa_->accumulate(sum, codes[static_cast<size_t>(r)], activations);
         }
@@ -300,20 +333,27 @@ class Gemv {
     Value *unit = b_.CreateLShr(half, uint64_t{1});
     Value *low = b_.CreateShl(b_.CreateAnd(half, kb_.i64(1)), uint64_t{2});
     Values packed, next = partial;
-    for (int64_t r = 0; r < rows_; ++r) packed.push_back(load_codes(step, r, unit));
+    for (int64_t r = 0; r < vectors(); ++r) packed.push_back(load_codes(step, r, unit));
     for (int field = 0; field < 2; ++field) {
       Value *k = b_.CreateAdd(b_.CreateMul(half, kb_.i64(64)), kb_.i64(32 * field));
       Values codes;
       for (Value *unit_codes : packed) codes.push_back(isa_->field(unit_codes, b_.CreateAdd(low, kb_.i64(2 * field))));
       for (int64_t t = 0; t < tokens_; ++t) {
         Value *activations = load_activations(step, t, k);
-        for (int64_t r = 0; r < rows_; ++r) {
+        for (int64_t r = 0; r < vectors(); ++r) {
           Value *&sum = next[static_cast<size_t>(r * tokens_ + t)];
           sum = isa_->accumulate(sum, codes[static_cast<size_t>(r)], activations);
         }
       }
     }
     return next;
+  }
+
+  // Lanes 8 unit .. 8 unit + 7.
+  Value *part(Value *sum, int64_t unit) {
+    std::vector<int> lanes(8);
+    std::iota(lanes.begin(), lanes.end(), static_cast<int>(8 * unit));
+    return b_.CreateShuffleVector(sum, lanes);
   }
 
   // Token t's sums of this step, less the offset that codes carry, into the block.
@@ -324,22 +364,27 @@ class Gemv {
       b_.CreateAlignedStore(result, block_place(index, b_.CreateAdd(row, kb_.i64(first_row)), kb_.i64(t), group),
                             llvm::Align(4));
     };
+    Values own;  // a vector for each unit of rows
+    for (int64_t v = 0; v < vectors(); ++v) {
+      Value *sum = sums[static_cast<size_t>(v * tokens_ + t)];
+      for (int64_t unit = 0; unit < units_; ++unit) own.push_back(units_ == 1 ? sum : part(sum, unit));
+    }
     if (walk_.quads) {
-      for (int64_t r = 0; r < rows_; ++r) put(sums[static_cast<size_t>(r * tokens_ + t)], 8 * r, 8);
+      for (int64_t r = 0; r < rows_; ++r) put(own[static_cast<size_t>(r)], 8 * r, 8);
       return;
     }
-    Values own;
-    for (int64_t r = 0; r < rows_; ++r) own.push_back(sums[static_cast<size_t>(r * tokens_ + t)]);
     put(isa_->sums_of(own), 0, static_cast<unsigned>(rows_));
   }
 
   KernelBuilder &kb_;
   llvm::IRBuilder<> &b_;
   const schedules::ContractionPlan &plan_;
-  std::unique_ptr<Isa> isa_;
   PackedWalk walk_;
   ContractionEpilogue epilogue_;
-  const int64_t rows_, tokens_, chunk_, unroll_, prefetch_;
+  const int64_t rows_;
+  const int64_t units_;  // units of rows in one vector: two where the target has vectors of 64 bytes
+  std::unique_ptr<Isa> isa_;
+  const int64_t tokens_, chunk_, unroll_, prefetch_;
   const bool near_, scaled_;
   Values blocks_;
 };

@@ -25,6 +25,7 @@ class KernelBuilder : public FunctionBuilder {
   const compiler::KernelSpec &spec;
   Descriptor &descriptor;
   PassChoices passes;
+  int64_t hot_products = 0;  // products of weights and activations that one turn of the hot loop adds; 0: not counted
 
   // --- the call's arguments -----------------------------------------------------------------------------------------
   // A size parameter: i64, a constant where the request fixes it, else known to lie in [0, 2^31).

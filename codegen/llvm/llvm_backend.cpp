@@ -8,6 +8,7 @@
 #include <llvm/Transforms/Utils/Cloning.h>
 
 #include "codegen/descriptor.h"
+#include "codegen/llvm/hot_loop.h"
 #include "codegen/llvm/object.h"
 #include "codegen/llvm/templates.h"
 #include "compiler/error.h"
@@ -43,6 +44,9 @@ class LlvmBackend final : public Backend {
     if (request.want_assembly) compiled.assembly = emit_assembly(*llvm::CloneModule(*module), *machine);
     compiled.objects.push_back(emit_object(*module, *machine));
     check_undefined(compiled.objects.back(), {});
+    if (builder.hot_products > 0 && !request.meanings_on)
+      compiled.descriptor.instructions = hot_loop(compiled.objects.back(), request.symbol, *machine).instructions /
+                                         static_cast<double>(builder.hot_products);
     return compiled;
   }
 };

@@ -10,7 +10,7 @@
 extern "C" {
 #endif
 
-#define BT_ABI_VERSION 1u
+#define BT_ABI_VERSION 2u
 #define BT_MAX_RANK 4
 #define BT_MAX_SIZES 8
 /* Activation rows (tensors declared `pad 64`) have a stride that is a multiple of this many elements,
@@ -66,16 +66,20 @@ enum {
   BT_ISA_SVE2 = 1 << 11
 };
 
+#define BT_NOT_EXECUTED ", not executed"
+
 /* Everything a caller knows about a kernel. */
 typedef struct bt_kernel {
   uint32_t abi_version;
   uint32_t isa_needs;
-  const char *spec;            /* the kernel's name in its text, for example "w2a8_matmul" */
-  const char *spec_hash;       /* SHA-256 (hex) of the canonical kernel text */
-  const char *schedule;        /* printed schedule, for example "llvm.gemv{r=4,prefetch=2048}" */
-  const char *backend;         /* "halide", "llvm", "scalar" */
-  const char *target;          /* "x86-64", "x86-64-avx2", ... */
-  const char *proof;           /* id of the proof record; a kernel with an empty one is refused by the runtime */
+  const char *spec;      /* the kernel's name in its text, for example "w2a8_matmul" */
+  const char *spec_hash; /* SHA-256 (hex) of the canonical kernel text */
+  const char *schedule;  /* printed schedule, for example "llvm.gemv{r=4,prefetch=2048}" */
+  const char *backend;   /* "halide", "llvm", "scalar" */
+  const char *target;    /* "x86-64", "x86-64-avx2", ... */
+  /* Id of the proof record; a kernel with an empty one is refused by the runtime. It ends in BT_NOT_EXECUTED where the
+   * proof ran the schedule by its instructions' meanings, on a machine that lacks them. */
+  const char *proof;
   int64_t fixed[BT_MAX_SIZES]; /* per size parameter: the only value it accepts, or -1 for any */
   int64_t m_min, m_max;        /* range of the size named M that it is meant for (1, INT64_MAX when any) */
   int32_t threads;             /* thread count it was tuned for, 0 when it was not tuned */
@@ -86,6 +90,7 @@ typedef struct bt_kernel {
   int64_t scratch_per[BT_MAX_SIZES];
   const bt_layout *layout; /* layout of its ternary operands; NULL when it has none */
   double roof_pct;         /* measured % of roof when tuned, else 0 */
+  double instructions;     /* of the hot loop, for one product of a weight and an activation; 0 when not counted */
   bt_kernel_fn fn;
 } bt_kernel;
 
@@ -94,7 +99,7 @@ typedef struct bt_kernel {
 typedef struct bt_pack {
   uint32_t abi_version;
   uint32_t count;
-  const char *generator; /* "bittern 0.1.0", must equal the runtime's to load */
+  const char *generator; /* "bittern 0.2.0", must equal the runtime's to load */
   const bt_kernel *const *kernels;
 } bt_pack;
 

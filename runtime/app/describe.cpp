@@ -55,6 +55,33 @@ std::string head_text(const ModelSource &source) {
                      c.tied_head ? ", tied to the embedding" : "");
 }
 
+// The first digits of a proof's id, and whether the machine that proved the kernel could execute it.
+std::string proof_text(const std::string &proof) {
+  return proof.substr(0, 12) + (proof.ends_with(BT_NOT_EXECUTED) ? BT_NOT_EXECUTED : "");
+}
+
+// What a core of the usual kind does in a cycle, as the schedules' predictions have it.
+constexpr double kInstructionsPerCycle = 4, kBytesPerCycle = 8;
+
+// Bytes and instructions for each weight at the least M of the use, and which of them takes longer. Instructions are
+// those of the kernel's hot loop, counted in its machine code.
+struct Costs {
+  std::string bytes = "-", instructions = "-", binds = "-";
+};
+Costs costs_of(const KernelUse &use) {
+  Costs costs;
+  const bt_kernel &k = *use.kernel;
+  if (!k.layout) return costs;
+  const auto n = use.sizes.at(1), depth = use.sizes.at(2);
+  const double bytes = static_cast<double>(k.layout->packed_bytes(n, depth)) / static_cast<double>(n * depth);
+  costs.bytes = fmt::format("{:.3f}", bytes);
+  if (k.instructions <= 0) return costs;
+  const double instructions = k.instructions * static_cast<double>(use.m_min);
+  costs.instructions = fmt::format("{:.3f}", instructions);
+  costs.binds = bytes / kBytesPerCycle > instructions / kInstructionsPerCycle ? "bytes" : "instructions";
+  return costs;
+}
+
 // Steps that run the same kernel at the same sizes are one line.
 std::vector<KernelUse> distinct(const std::vector<KernelUse> &uses) {
   std::vector<KernelUse> lines;
@@ -75,14 +102,16 @@ std::vector<KernelUse> distinct(const std::vector<KernelUse> &uses) {
 void run_explain(const std::string &model, const OpenOptions &open, const EngineOptions &engine, std::FILE *out) {
   const std::unique_ptr<ModelSource> source = open_model(model, open);
   const PlannedKernels planned = planned_kernels(*source, engine);
-  std::vector<std::vector<std::string>> rows = {
-      {"step", "kernel", "shape", "M", "kernels", "backend", "schedule", "layout", "proof", "roof"}};
+  std::vector<std::vector<std::string>> rows = {{"step", "kernel", "shape", "M", "kernels", "backend", "target",
+                                                 "schedule", "layout", "bytes", "instr.", "binds", "proof", "roof"}};
   for (const KernelUse &use : distinct(planned.uses)) {
     const bt_kernel &k = *use.kernel;
+    const Costs costs = costs_of(use);
     rows.push_back({use.what, k.spec, shape_text(use),
                     use.m_min == use.m_max ? fmt::format("{}", use.m_min) : fmt::format("{}-{}", use.m_min, use.m_max),
-                    origin_name(use.origin), k.backend, k.schedule, k.layout ? k.layout->name : "-",
-                    std::string(k.proof).substr(0, 12), k.roof_pct > 0 ? fmt::format("{:.0f}%", k.roof_pct) : "-"});
+                    origin_name(use.origin), k.backend, k.target, k.schedule, k.layout ? k.layout->name : "-",
+                    costs.bytes, costs.instructions, costs.binds, proof_text(k.proof),
+                    k.roof_pct > 0 ? fmt::format("{:.0f}%", k.roof_pct) : "-"});
   }
   std::vector<size_t> widths(rows[0].size());
   for (const auto &row : rows)
@@ -92,6 +121,12 @@ void run_explain(const std::string &model, const OpenOptions &open, const Engine
     for (size_t i = 0; i < row.size(); ++i) line += fmt::format("{:<{}}  ", row[i], widths[i]);
     fmt::print(out, "{}\n", line.substr(0, line.find_last_not_of(' ') + 1));
   }
+  fmt::print(
+      out,
+      "bytes, instr.: for each weight, at the least M of the row; instructions of the hot loop, counted in the "
+      "machine code.\nbinds: what takes longer on a core that does {} instructions and gets {} bytes of weights a "
+      "cycle.\n",
+      kInstructionsPerCycle, kBytesPerCycle);
 }
 
 void run_info(const std::string &model, const OpenOptions &open, std::FILE *out) {

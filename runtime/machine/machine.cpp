@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "runtime/abi/kernel_abi.h"
+#include "runtime/error.h"
 #include "runtime/machine/processor.h"
 
 namespace bittern::runtime {
@@ -49,8 +51,38 @@ int quota_cores() {
 
 }  // namespace
 
+uint32_t limit_isa(uint32_t isa, const std::string &level) {
+  struct Level {
+    const char *name;
+    uint32_t bits;
+  };
+  constexpr uint32_t kAvx2 = BT_ISA_SSE41 | BT_ISA_AVX2, kAvx512 = kAvx2 | BT_ISA_AVX512;
+  static constexpr Level kLevels[] = {
+      {"baseline", BT_ISA_BASELINE},
+      {"sse41", BT_ISA_SSE41},
+      {"avx2", kAvx2},
+      {"avxvnni", kAvx2 | BT_ISA_AVXVNNI},
+      {"avx512", kAvx512},
+      {"avx512vnni", kAvx512 | BT_ISA_AVX512VNNI},
+      {"avx512vbmi", kAvx512 | BT_ISA_AVX512VNNI | BT_ISA_AVX512VBMI},
+      {"neon", BT_ISA_NEON},
+      {"dotprod", BT_ISA_NEON | BT_ISA_DOTPROD},
+      {"i8mm", BT_ISA_NEON | BT_ISA_DOTPROD | BT_ISA_I8MM},
+      {"sve2", BT_ISA_NEON | BT_ISA_DOTPROD | BT_ISA_I8MM | BT_ISA_SVE2},
+  };
+  std::string known;
+  for (const Level &row : kLevels) {
+    if (level == row.name) return isa & row.bits;
+    known += std::string(known.empty() ? "" : ", ") + row.name;
+  }
+  throw Error("BITTERN_ISA='" + level + "' is no instruction set; known: " + known);
+}
+
 uint32_t machine_isa() {
-  static const uint32_t isa = read_isa();
+  static const uint32_t isa = [] {
+    const char *level = std::getenv("BITTERN_ISA");
+    return level == nullptr || *level == '\0' ? read_isa() : limit_isa(read_isa(), level);
+  }();
   return isa;
 }
 

@@ -5,15 +5,19 @@
 
 namespace bittern::runtime {
 
-// BT_ISA_* bits this processor and operating system can run.
+// BT_ISA_* bits this processor and operating system can run, less those that $BITTERN_ISA hides: it names the highest
+// level that may be used ("baseline", "sse41", "avx2", "avxvnni", "avx512", "avx512vnni", "avx512vbmi"; "neon",
+// "dotprod", "i8mm", "sve2"). Throws Error that lists the names for any other.
 uint32_t machine_isa();
+// What a value of $BITTERN_ISA leaves of `isa`.
+uint32_t limit_isa(uint32_t isa, const std::string &level);
 
 // What must be equal for tuned machine code to be loaded: vendor, family, model, stepping, ISA bits, generator version.
 struct Fingerprint {
   std::string vendor, brand;
   int family = 0, model = 0, stepping = 0;
   uint32_t isa = 0;
-  std::string generator;   // "bittern 0.1.0"
+  std::string generator;   // "bittern 0.2.0"
   std::string id() const;  // 16 hex digits over the fields above, brand excluded
 };
 const Fingerprint &machine_fingerprint();

@@ -31,6 +31,22 @@ case $first in "And it came to pass"*) ;; *) complain "the prompt does not come 
 other=$("$run" -m "$demo" -p "And it came to pass" -n 24 --seed 6 2>/dev/null)
 [ "$other" != "$first" ] || complain "another seed wrote the same text"
 
+# Instruction sets can be hidden: other kernels, the same text.
+case $(uname -m) in
+  x86_64)
+    for level in sse41 baseline; do
+      text=$(BITTERN_ISA=$level "$run" -m "$demo" -p "And it came to pass" -n 24 --seed 5 2>/dev/null)
+      [ "$text" = "$first" ] || complain "BITTERN_ISA=$level wrote another text: $text"
+    done
+    BITTERN_ISA=sse41 "$run" explain -m "$demo" >"$scratch/explain" || complain "explain with BITTERN_ISA failed"
+    grep -q 'x86-64-sse41 *llvm.gemv' "$scratch/explain" || complain "no SSE4.1 kernels: $(cat "$scratch/explain")"
+    grep -qE 'x86-64-(avx|avx2)' "$scratch/explain" && complain "kernels that are hidden: $(cat "$scratch/explain")"
+    grep -qE '0\.250 +[0-9.]+ +(bytes|instructions)' "$scratch/explain" || complain "explain shows no costs"
+    message=$(BITTERN_ISA=AVX2 "$run" -m "$demo" -p x -n 1 2>&1) && complain "BITTERN_ISA=AVX2 was accepted"
+    grep -q "BITTERN_ISA='AVX2' is no instruction set; known: baseline, sse41" <<<"$message" || complain "BITTERN_ISA=AVX2: $message"
+    ;;
+esac
+
 # Whatever the prompt's bytes, what comes out is UTF-8.
 printf 'caf\xc3\xa9 \xff\xfe \xe2\x82' >"$scratch/prompt"
 "$run" -m "$demo" -p "$(cat "$scratch/prompt")" -n 20 --temperature 3 --ignore-eos 2>/dev/null |

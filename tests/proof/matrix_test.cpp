@@ -1,18 +1,23 @@
-// The proof matrix: points of every template's space, for every built-in kernel, for one token and several, on every
-// target that this machine runs, compiled with all sizes left open and proved over odd sizes and every input set. A
-// legal schedule must be right, not only the few that win. Spaces of tens of thousands of points are sampled evenly;
-// BITTERN_PROOF in the environment says how many of each: a number, or "full" for 60.
+// The proof matrix, made from the registries: every built-in kernel in every layout that a template reads, by every
+// template that applies, on every target of the table, compiled with all sizes left open and proved at the sizes of
+// matrix_sizes.h. A row of a registry without its proof cannot be. Targets that this machine lacks are proved by their
+// instructions' meanings. BITTERN_PROOF in the environment says how many schedules of each: a number, or "full" for 12
+// at every size and, natively, on the true shapes of all known models.
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
-#include "compiler/error.h"
 #include "compiler/library.h"
 #include "runtime/machine/machine.h"
+#include "runtime/model/model_source.h"
+#include "schedules/layout.h"
 #include "schedules/space.h"
+#include "schedules/template.h"
+#include "tests/proof/matrix_sizes.h"
 #include "tests/proof/worker_process.h"
 #include "tests/scratch_folder.h"
 #include "tuning_db/farm.h"
@@ -24,17 +29,21 @@ using namespace bittern::tuning;
 
 namespace {
 
-size_t sample_size() {
+struct Extent {
+  size_t schedules = 1;  // of each template, layout, kernel and target
+  bool full = false;
+};
+
+Extent extent() {
   const char *wanted = std::getenv("BITTERN_PROOF");
-  if (wanted == nullptr) return 3;
-  if (std::string(wanted) == "full") return 60;
+  if (wanted == nullptr) return {};
+  if (std::string(wanted) == "full") return {12, true};
   const long number = std::atol(wanted);
-  REQUIRE_MESSAGE(number >= 2, "BITTERN_PROOF=" << wanted << " is neither full nor a number above 1");
-  return static_cast<size_t>(number);
+  REQUIRE_MESSAGE(number >= 1, "BITTERN_PROOF=" << wanted << " is neither full nor a number");
+  return {static_cast<size_t>(number), false};
 }
 
-// Sizes that every kernel text accepts; which of them are legal for a schedule is asked at these, the proof itself
-// draws many others.
+// Sizes that every kernel text accepts: at these a schedule must be legal.
 compiler::Sizes sizes_of(const compiler::KernelSpec &spec) {
   static const std::map<std::string, int64_t> kValues = {{"N", 70}, {"K", 192}, {"G", 2},  {"H", 6},
                                                          {"D", 24}, {"B", 2},   {"T", 3},  {"F", 70},
@@ -49,51 +58,124 @@ compiler::Sizes sizes_of(const compiler::KernelSpec &spec) {
   return sizes;
 }
 
-// `count` of them, evenly spread from first to last.
-template <typename T>
-std::vector<T> spread(std::vector<T> all, size_t count) {
+// `count` of them, evenly spread, the best prior first; of one the one in the middle is more telling.
+std::vector<std::string> spread(const std::vector<std::string> &all, size_t count) {
   if (all.size() <= count) return all;
-  std::vector<T> some;
+  if (count == 1) return {all[all.size() / 2]};
+  std::vector<std::string> some;
   for (size_t i = 0; i < count; ++i) some.push_back(all[i * (all.size() - 1) / (count - 1)]);
   return some;
 }
 
+bool runs_here(const schedules::Target &target) { return (target.isa_needs & ~runtime::machine_isa()) == 0; }
+
+const schedules::Target &host() { return schedules::host_target(runtime::machine_isa()); }
+
+// Legal schedules by what the registries combine: template and layout.
+std::map<std::pair<std::string, std::string>, std::vector<std::string>> legal_schedules(
+    const compiler::KernelSpec &spec, const Problem &problem, const schedules::Target &target) {
+  std::map<std::pair<std::string, std::string>, std::vector<std::string>> legal;
+  // Every combination must have a schedule: begin with all of them, empty.
+  for (const schedules::Template &row : schedules::templates()) {
+    if (!row.applies(spec, target)) continue;
+    std::vector<std::string> layouts = row.layouts(spec, target);
+    if (layouts.empty()) layouts.push_back("");
+    for (const std::string &layout : layouts) legal[{row.backend + "." + row.name, layout}];
+  }
+  for (const schedules::Point &point : schedules::enumerate(spec, problem.sizes(), target)) {
+    const schedules::Schedule &s = point.schedule;
+    if (point.illegal.empty()) legal[{s.backend + "." + s.template_name, s.layout}].push_back(print_schedule(s));
+  }
+  return legal;
+}
+
+class Matrix {
+ public:
+  // Proves the jobs and counts them.
+  void prove(std::vector<FarmJob> &jobs) {
+    for (FarmJob &job : jobs) job.symbol = "matrix_" + std::to_string(tried_++);
+    farm_.run(jobs, Farm::Clock::time_point::max(), [](FarmJob &) {});
+    for (const FarmJob &job : jobs) {
+      CHECK_MESSAGE(job.rejected.empty(), job.problem->spec_name << " on " << job.problem->target << " as "
+                                                                 << job.schedule << ": " << job.rejected);
+      CHECK(job.proof.passed);
+      proved_ += job.proof.passed ? 1 : 0;
+      if (!job.library.empty()) std::filesystem::remove(job.library);
+    }
+  }
+  int proved() const { return proved_; }
+  int tried() const { return tried_; }
+
+ private:
+  const test::ScratchFolder base_;
+  const RunFolder folder_{base_.root()};
+  Farm farm_{test_worker(), runtime::machine_cores(), folder_.path(), FarmLimits{60, 600, 20000}, nullptr};
+  int proved_ = 0, tried_ = 0;
+};
+
 }  // namespace
 
-TEST_CASE("every legal schedule gives the reference's bits") {
-  const test::ScratchFolder base;
-  const RunFolder folder(base.root());
-  Farm farm(test_worker(), runtime::machine_cores(), folder.path(), FarmLimits{60, 120, 20000}, nullptr);
-  int proved = 0, tried = 0;
-  for (const schedules::Target &target : schedules::targets()) {
-    if ((target.isa_needs & ~runtime::machine_isa()) != 0) continue;
-    for (const std::string &name : compiler::builtin_kernel_names()) {
-      const compiler::KernelSpec &spec = compiler::builtin_kernel(name);
-      for (const int64_t m : {1, 5}) {
-        const Problem problem = make_problem(spec, sizes_of(spec), m, 1, target.name);
-        std::vector<std::string> legal;
-        for (const schedules::Point &point : schedules::enumerate(spec, problem.sizes(), target))
-          if (point.illegal.empty()) legal.push_back(schedules::print_schedule(point.schedule));
-        CHECK_MESSAGE(!legal.empty(), name << " on " << target.name << " has no legal schedule");
-        std::vector<FarmJob> jobs;
-        for (const std::string &schedule : spread(legal, sample_size())) {
+TEST_CASE("every kernel in every layout by every template on every target gives the reference's bits") {
+  const Extent wanted = extent();
+  Matrix matrix;
+  std::set<std::string> layouts_met;
+  for (const std::string &name : compiler::builtin_kernel_names()) {
+    const compiler::KernelSpec &spec = compiler::builtin_kernel(name);
+    test::MatrixSizes sizes(spec);
+    const std::vector<compiler::Sizes> all_sizes = wanted.full ? sizes.full() : sizes.quick();
+    for (const schedules::Target &target : schedules::targets()) {
+      const Problem problem = make_problem(spec, sizes_of(spec), 33, 1, target.name);
+      std::vector<FarmJob> jobs;
+      for (const auto &[combination, legal] : legal_schedules(spec, problem, target)) {
+        CHECK_MESSAGE(!legal.empty(), name << " on " << target.name << " has no legal schedule for "
+                                           << combination.first << " and layout \"" << combination.second << "\"");
+        layouts_met.insert(combination.second);
+        for (const std::string &schedule : spread(legal, wanted.schedules)) {
           FarmJob job;
           job.problem = &problem;
           job.schedule = schedule;
-          job.symbol = "matrix_" + std::to_string(tried++);
+          job.proof_sizes = all_sizes;
+          if (!runs_here(target)) job.meanings_on = host().name;
           jobs.push_back(job);
         }
-        farm.run(jobs, Farm::Clock::time_point::max(), [](FarmJob &) {});
-        for (const FarmJob &job : jobs) {
-          CHECK_MESSAGE(job.rejected.empty(),
-                        name << " M=" << m << " on " << target.name << " as " << job.schedule << ": " << job.rejected);
-          CHECK(job.proof.passed);
-          proved += job.proof.passed ? 1 : 0;
-          if (!job.library.empty()) std::filesystem::remove(job.library);
-        }
       }
+      CHECK_MESSAGE(!jobs.empty(), name << " on " << target.name << " has no schedule at all");
+      matrix.prove(jobs);
     }
   }
-  MESSAGE(proved << " of " << tried << " schedules proved");
-  CHECK(proved > 50);
+  for (const schedules::Layout &layout : schedules::layouts())
+    CHECK_MESSAGE(layouts_met.count(layout.name) == 1, "no template reads layout " << layout.name);
+  MESSAGE(matrix.proved() << " of " << matrix.tried() << " schedules proved");
+  CHECK(matrix.proved() > 50);
+}
+
+// Where sizes are what models have: the offsets are large, sums long, tiles many.
+TEST_CASE("every layout gives the reference's bits at the true shapes of models") {
+  const bool full = extent().full;
+  const compiler::KernelSpec &spec = compiler::builtin_kernel("w2a8_matmul");
+  std::set<std::pair<int64_t, int64_t>> shapes;
+  for (const std::string &preset : full ? runtime::preset_names() : std::vector<std::string>{"2b-4t"}) {
+    const auto model = runtime::synthetic_model(preset);
+    for (size_t i = 0; i < runtime::kLinearCount; ++i)
+      shapes.insert(runtime::linear_shape(model->config(), static_cast<runtime::Linear>(i)));
+  }
+  constexpr int64_t kMost = int64_t{1} << 27;  // weights: more than this only the memory of a large machine holds
+  std::vector<compiler::Sizes> sizes;
+  for (const auto &[n, k] : shapes)
+    if (n * k <= kMost) sizes.push_back({{"M", 1}, {"N", n}, {"K", k}});
+  Matrix matrix;
+  const Problem problem = make_problem(spec, sizes_of(spec), 1, 1, host().name);
+  std::map<std::string, FarmJob> best;  // by layout: the first legal schedule is that of the best prior
+  for (const schedules::Point &point : schedules::enumerate(spec, problem.sizes(), host())) {
+    if (!point.illegal.empty()) continue;
+    FarmJob &job = best[point.schedule.layout];
+    if (!job.schedule.empty()) continue;
+    job.problem = &problem;
+    job.schedule = print_schedule(point.schedule);
+    job.proof_sizes = sizes;
+  }
+  std::vector<FarmJob> jobs;
+  for (const auto &[layout, job] : best) jobs.push_back(job);
+  CHECK(jobs.size() >= 7);
+  matrix.prove(jobs);
 }

@@ -28,9 +28,9 @@ Value *emit(FunctionBuilder &f, const Instruction &row, const Values &operands) 
   return f.call(row.intrinsic, overloads, operands);
 }
 
-llvm::Type *Isa::bytes() const { return f_.vector(f_.b.getInt8Ty(), 32); }
-llvm::Type *Isa::halves() const { return f_.vector(f_.b.getInt16Ty(), 16); }
-llvm::Type *Isa::words() const { return f_.vector(f_.b.getInt32Ty(), 8); }
+llvm::Type *Isa::bytes() const { return f_.vector(f_.b.getInt8Ty(), lanes_); }
+llvm::Type *Isa::halves() const { return f_.vector(f_.b.getInt16Ty(), lanes_ / 2); }
+llvm::Type *Isa::words() const { return f_.vector(f_.b.getInt32Ty(), lanes_ / 4); }
 
 namespace {
 
@@ -67,8 +67,7 @@ Value *Isa::in_registers(unsigned register_bytes, const Values &operands,
   while (results.size() > 1) {
     Values joined;
     for (size_t i = 0; i < results.size(); i += 2)
-      joined.push_back(
-          f_.b.CreateShuffleVector(results[i], results[i + 1], counting(0, 2 * lanes_of(results[i]))));
+      joined.push_back(f_.b.CreateShuffleVector(results[i], results[i + 1], counting(0, 2 * lanes_of(results[i]))));
     results = joined;
   }
   return results[0];

@@ -12,21 +12,24 @@ namespace bittern::codegen {
 
 class Isa {
  public:
-  explicit Isa(FunctionBuilder &f) : f_(f) {}
+  // Vectors of `lanes` bytes, 32 or 64.
+  Isa(FunctionBuilder &f, unsigned lanes) : f_(f), lanes_(lanes) {}
   virtual ~Isa() = default;
   Isa(const Isa &) = delete;
   Isa &operator=(const Isa &) = delete;
 
-  // A vector of codes or activations, and the same as int16 and int32 lanes. LLVM splits it where registers are shorter.
-  llvm::Type *bytes() const;   // <32 x i8>
-  llvm::Type *halves() const;  // <16 x i16>
-  llvm::Type *words() const;   // <8 x i32>
+  // A vector of codes or activations, and the same as int16 and int32 lanes. LLVM splits it where registers are
+  // shorter.
+  unsigned lanes() const { return lanes_; }
+  llvm::Type *bytes() const;   // <32 x i8>, or <64 x i8>
+  llvm::Type *halves() const;  // <16 x i16>, or <32 x i16>
+  llvm::Type *words() const;   // <8 x i32>, or <16 x i32>
 
-  // What products are added to before widen(): int16 lanes, each taking Target::int16_products products an accumulate(),
-  // or int32 lanes when that is 0. Which lane takes which product is the instruction set's choice, as long as widen()
-  // knows it.
+  // What products are added to before widen(): int16 lanes, each taking Target::int16_products products an
+  // accumulate(), or int32 lanes when that is 0. Which lane takes which product is the instruction set's choice, as
+  // long as widen() knows it.
   virtual llvm::Type *partial() const = 0;
-  // `sum` (a partial) with 32 more products; codes are unsigned, at most 8, activations signed.
+  // `sum` (a partial) with 32 or 64 more products; codes are unsigned, at most 8, activations signed.
   virtual llvm::Value *accumulate(llvm::Value *sum, llvm::Value *codes, llvm::Value *activations) = 0;
   // A partial as words: lane i is the sum of the products of bytes 4 i .. 4 i + 3.
   virtual llvm::Value *widen(llvm::Value *sum) = 0;
@@ -41,7 +44,7 @@ class Isa {
   virtual bool has_look_up_64() const { return false; }
   virtual llvm::Value *look_up_64(llvm::Value *table, llvm::Value *indices);
 
-  // Lane r: the sum of vector r's lanes. `vectors`: 1, 2, 4 or 8 of words(); gives an i32 or as many lanes.
+  // Lane r: the sum of vector r's lanes. `vectors`: 1, 2, 4 or 8 of <8 x i32>; gives an i32 or as many lanes.
   virtual llvm::Value *sums_of(std::vector<llvm::Value *> vectors);
 
   // 2-bit field of every byte, moved down to bits 0 and 1; `shift` is a constant or an i64 below 8.
@@ -58,15 +61,17 @@ class Isa {
   llvm::Value *in_registers(unsigned register_bytes, const Instruction &row, const Values &operands);
 
   FunctionBuilder &f_;
+  unsigned lanes_;
 };
 
-// The instruction set that the function's target names (Target::instructions). Throws Error that lists the known ones.
-std::unique_ptr<Isa> make_isa(FunctionBuilder &f);
+// The instruction set that the function's target names (Target::instructions), for vectors of `lanes` bytes. Throws
+// Error that lists the known ones.
+std::unique_ptr<Isa> make_isa(FunctionBuilder &f, unsigned lanes = 32);
 
 // A row of the registry: a name that targets use, the class, and its instructions.
 struct IsaRow {
   const char *name;
-  std::unique_ptr<Isa> (*make)(FunctionBuilder &);
+  std::unique_ptr<Isa> (*make)(FunctionBuilder &, unsigned lanes);
   const std::vector<Instruction> &(*instructions)();
 };
 const std::vector<IsaRow> &isa_registry();

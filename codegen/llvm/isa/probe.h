@@ -20,9 +20,9 @@ std::vector<InstructionFacts> instruction_facts();
 struct Probe {
   std::string object, assembly;
 };
-// A function `symbol`(const uint8_t *operands, uint8_t *results, int64_t count): `operands` are all of the first operand's
-// vectors, then all of the second's, ...; it writes `count` results. With `meanings_on` the instruction is replaced by its
-// meaning, compiled for that target. Throws Error when no row is called `instruction`.
+// A function `symbol`(const uint8_t *operands, uint8_t *results, int64_t count): `operands` are all of the first
+// operand's vectors, then all of the second's, ...; it writes `count` results. With `meanings_on` the instruction is
+// replaced by its meaning, compiled for that target. Throws Error when no row is called `instruction`.
 Probe probe_instruction(const std::string &instruction, const schedules::Target &target, const std::string &symbol,
                         const schedules::Target *meanings_on = nullptr);
 

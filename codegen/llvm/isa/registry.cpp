@@ -14,25 +14,27 @@ const std::vector<IsaRow> &isa_registry() {
       {"ssse3", make<Ssse3Isa>, ssse3_instructions},
       {"avx2", make<Avx2Isa>, avx2_instructions},
       {"avx-vnni", make_avx_vnni, avx_vnni_instructions},
+      {"avx512-bw", make_avx512_bw, avx512_bw_instructions},
       {"avx512-vnni", make_avx512_vnni, avx512_vnni_instructions},
   };
   return table;
 }
 
-std::unique_ptr<Isa> make_isa(FunctionBuilder &f) {
+std::unique_ptr<Isa> make_isa(FunctionBuilder &f, unsigned lanes) {
   std::string known;
   for (const IsaRow &row : isa_registry()) {
-    if (f.target.instructions == row.name) return row.make(f);
+    if (f.target.instructions == row.name) return row.make(f, lanes);
     known += (known.empty() ? "" : ", ") + std::string(row.name);
   }
-  throw Error(fmt::format("target {} names the instruction set \"{}\"; known: {}", f.target.name,
-                          f.target.instructions, known));
+  throw Error(fmt::format("target {} names the instruction set \"{}\"; known: {}", f.target.name, f.target.instructions,
+                          known));
 }
 
 const std::vector<Instruction> &instructions() {
   static const std::vector<Instruction> all = [] {
     std::vector<Instruction> rows;
-    for (const IsaRow &row : isa_registry()) rows.insert(rows.end(), row.instructions().begin(), row.instructions().end());
+    for (const IsaRow &row : isa_registry())
+      rows.insert(rows.end(), row.instructions().begin(), row.instructions().end());
     return rows;
   }();
   return all;

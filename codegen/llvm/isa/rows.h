@@ -35,17 +35,19 @@ class Avx2Isa : public GenericIsa {
 };
 
 template <typename T>
-std::unique_ptr<Isa> make(FunctionBuilder &f) {
-  return std::make_unique<T>(f);
+std::unique_ptr<Isa> make(FunctionBuilder &f, unsigned lanes) {
+  return std::make_unique<T>(f, lanes);
 }
 
 const std::vector<Instruction> &no_instructions();
 const std::vector<Instruction> &sse2_instructions();
 const std::vector<Instruction> &ssse3_instructions();
 const std::vector<Instruction> &avx2_instructions();
-std::unique_ptr<Isa> make_avx_vnni(FunctionBuilder &f);
+std::unique_ptr<Isa> make_avx_vnni(FunctionBuilder &f, unsigned lanes);
 const std::vector<Instruction> &avx_vnni_instructions();
-std::unique_ptr<Isa> make_avx512_vnni(FunctionBuilder &f);
+std::unique_ptr<Isa> make_avx512_bw(FunctionBuilder &f, unsigned lanes);
+const std::vector<Instruction> &avx512_bw_instructions();
+std::unique_ptr<Isa> make_avx512_vnni(FunctionBuilder &f, unsigned lanes);
 const std::vector<Instruction> &avx512_vnni_instructions();
 
 }  // namespace bittern::codegen

@@ -7,12 +7,12 @@
 namespace bittern::codegen {
 namespace {
 
-const Instruction kPmaddubsw{"pmaddubsw.256", "vpmaddubsw", BT_ISA_AVX2, llvm::Intrinsic::x86_avx2_pmadd_ub_sw,
-                             {},              meaning::multiply_add_bytes};
-const Instruction kPmaddwd{"pmaddwd.256", "vpmaddwd", BT_ISA_AVX2, llvm::Intrinsic::x86_avx2_pmadd_wd,
-                           {},            meaning::multiply_add_halves};
-const Instruction kPshufb{"pshufb.256", "vpshufb", BT_ISA_AVX2, llvm::Intrinsic::x86_avx2_pshuf_b,
-                          {},           meaning::shuffle_bytes};
+const Instruction kPmaddubsw{
+    "pmaddubsw.256", "vpmaddubsw", BT_ISA_AVX2, llvm::Intrinsic::x86_avx2_pmadd_ub_sw, {}, meaning::multiply_add_bytes};
+const Instruction kPmaddwd{
+    "pmaddwd.256", "vpmaddwd", BT_ISA_AVX2, llvm::Intrinsic::x86_avx2_pmadd_wd, {}, meaning::multiply_add_halves};
+const Instruction kPshufb{"pshufb.256",          "vpshufb", BT_ISA_AVX2, llvm::Intrinsic::x86_avx2_pshuf_b, {},
+                          meaning::shuffle_bytes};
 
 }  // namespace
 
@@ -20,9 +20,7 @@ llvm::Value *Avx2Isa::accumulate(llvm::Value *sum, llvm::Value *codes, llvm::Val
   return f_.b.CreateAdd(sum, in_registers(32, kPmaddubsw, {codes, activations}));
 }
 
-llvm::Value *Avx2Isa::multiply_add_halves(llvm::Value *x, llvm::Value *y) {
-  return in_registers(32, kPmaddwd, {x, y});
-}
+llvm::Value *Avx2Isa::multiply_add_halves(llvm::Value *x, llvm::Value *y) { return in_registers(32, kPmaddwd, {x, y}); }
 
 llvm::Value *Avx2Isa::look_up(llvm::Value *tables, llvm::Value *indices) {
   return in_registers(32, kPshufb, {tables, indices});

@@ -7,14 +7,12 @@
 namespace bittern::codegen {
 namespace {
 
-const Instruction kPmaddwd{"pmaddwd.128", "pmaddwd", BT_ISA_BASELINE, llvm::Intrinsic::x86_sse2_pmadd_wd,
-                           {},            meaning::multiply_add_halves};
+const Instruction kPmaddwd{
+    "pmaddwd.128", "pmaddwd", BT_ISA_BASELINE, llvm::Intrinsic::x86_sse2_pmadd_wd, {}, meaning::multiply_add_halves};
 
 }  // namespace
 
-llvm::Value *Sse2Isa::multiply_add_halves(llvm::Value *x, llvm::Value *y) {
-  return in_registers(16, kPmaddwd, {x, y});
-}
+llvm::Value *Sse2Isa::multiply_add_halves(llvm::Value *x, llvm::Value *y) { return in_registers(16, kPmaddwd, {x, y}); }
 
 const std::vector<Instruction> &sse2_instructions() {
   static const std::vector<Instruction> rows = {kPmaddwd};

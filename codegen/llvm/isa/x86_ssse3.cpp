@@ -7,10 +7,14 @@
 namespace bittern::codegen {
 namespace {
 
-const Instruction kPmaddubsw{"pmaddubsw.128", "pmaddubsw", BT_ISA_SSE41, llvm::Intrinsic::x86_ssse3_pmadd_ub_sw_128,
-                             {},              meaning::multiply_add_bytes};
-const Instruction kPshufb{"pshufb.128", "pshufb", BT_ISA_SSE41, llvm::Intrinsic::x86_ssse3_pshuf_b_128,
-                          {},           meaning::shuffle_bytes};
+const Instruction kPmaddubsw{"pmaddubsw.128",
+                             "pmaddubsw",
+                             BT_ISA_SSE41,
+                             llvm::Intrinsic::x86_ssse3_pmadd_ub_sw_128,
+                             {},
+                             meaning::multiply_add_bytes};
+const Instruction kPshufb{"pshufb.128",          "pshufb", BT_ISA_SSE41, llvm::Intrinsic::x86_ssse3_pshuf_b_128, {},
+                          meaning::shuffle_bytes};
 
 }  // namespace
 

@@ -1,5 +1,6 @@
-// vpdpbusd on 32 bytes, which adds four products straight to an int32 lane: as AVX-VNNI (VEX encoding; processors without
-// AVX-512) and as AVX512-VNNI with VL. LLVM has one intrinsic for both; the target's features choose the encoding.
+// vpdpbusd on 32 bytes, which adds four products straight to an int32 lane: as AVX-VNNI (VEX encoding; processors
+// without AVX-512) and as AVX512-VNNI with VL. LLVM has one intrinsic for both; the target's features choose the
+// encoding.
 #include <llvm/IR/IntrinsicsX86.h>
 
 #include "codegen/llvm/isa/rows.h"
@@ -8,16 +9,18 @@
 namespace bittern::codegen {
 namespace {
 
-const Instruction kVex{"vpdpbusd.256.vex", "{vex}\tvpdpbusd", BT_ISA_AVXVNNI, llvm::Intrinsic::x86_avx512_vpdpbusd_256,
-                       {},                 meaning::dot_unsigned_signed};
-const Instruction kEvex{"vpdpbusd.256.evex", "vpdpbusd", BT_ISA_AVX512VNNI, llvm::Intrinsic::x86_avx512_vpdpbusd_256,
-                        {},                  meaning::dot_unsigned_signed};
-const Instruction kVpermb{"vpermb.512", "vpermb", BT_ISA_AVX512VBMI, llvm::Intrinsic::x86_avx512_permvar_qi_512,
-                          {},           meaning::permute_bytes};
+const Instruction kVex{
+    "vpdpbusd.256.vex",          "{vex}\tvpdpbusd", BT_ISA_AVXVNNI, llvm::Intrinsic::x86_avx512_vpdpbusd_256, {},
+    meaning::dot_unsigned_signed};
+const Instruction kEvex{
+    "vpdpbusd.256.evex",         "vpdpbusd", BT_ISA_AVX512VNNI, llvm::Intrinsic::x86_avx512_vpdpbusd_256, {},
+    meaning::dot_unsigned_signed};
+const Instruction kVpermb{
+    "vpermb.512", "vpermb", BT_ISA_AVX512VBMI, llvm::Intrinsic::x86_avx512_permvar_qi_512, {}, meaning::permute_bytes};
 
 class VnniIsa : public Avx2Isa {
  public:
-  VnniIsa(FunctionBuilder &f, const Instruction &dot) : Avx2Isa(f), dot_(dot) {}
+  VnniIsa(FunctionBuilder &f, unsigned lanes, const Instruction &dot) : Avx2Isa(f, lanes), dot_(dot) {}
   llvm::Type *partial() const override { return words(); }
   llvm::Value *accumulate(llvm::Value *sum, llvm::Value *codes, llvm::Value *activations) override {
     return in_registers(32, dot_, {sum, f_.b.CreateBitCast(codes, words()), f_.b.CreateBitCast(activations, words())});
@@ -34,8 +37,12 @@ class VnniIsa : public Avx2Isa {
 
 }  // namespace
 
-std::unique_ptr<Isa> make_avx_vnni(FunctionBuilder &f) { return std::make_unique<VnniIsa>(f, kVex); }
-std::unique_ptr<Isa> make_avx512_vnni(FunctionBuilder &f) { return std::make_unique<VnniIsa>(f, kEvex); }
+std::unique_ptr<Isa> make_avx_vnni(FunctionBuilder &f, unsigned lanes) {
+  return std::make_unique<VnniIsa>(f, lanes, kVex);
+}
+std::unique_ptr<Isa> make_avx512_vnni(FunctionBuilder &f, unsigned lanes) {
+  return std::make_unique<VnniIsa>(f, lanes, kEvex);
+}
 
 const std::vector<Instruction> &avx_vnni_instructions() {
   static const std::vector<Instruction> rows = {kVex};

@@ -21,6 +21,20 @@ TEST_CASE("instruction sets are nested") {
 #endif
 }
 
+TEST_CASE("BITTERN_ISA hides what lies above a level, and never adds") {
+  constexpr uint32_t kAll = BT_ISA_SSE41 | BT_ISA_AVX2 | BT_ISA_AVXVNNI | BT_ISA_AVX512 | BT_ISA_AVX512VNNI;
+  CHECK(limit_isa(kAll, "baseline") == BT_ISA_BASELINE);
+  CHECK(limit_isa(kAll, "sse41") == BT_ISA_SSE41);
+  CHECK(limit_isa(kAll, "avx2") == (BT_ISA_SSE41 | BT_ISA_AVX2));
+  CHECK(limit_isa(kAll, "avx512") == (BT_ISA_SSE41 | BT_ISA_AVX2 | BT_ISA_AVX512));
+  CHECK(limit_isa(BT_ISA_SSE41, "avx512vnni") == BT_ISA_SSE41);
+  CHECK(limit_isa(BT_ISA_NEON | BT_ISA_SVE2, "dotprod") == BT_ISA_NEON);
+  CHECK_THROWS_WITH(
+      limit_isa(kAll, "AVX2"),
+      "BITTERN_ISA='AVX2' is no instruction set; known: baseline, sse41, avx2, avxvnni, avx512, avx512vnni, "
+      "avx512vbmi, neon, dotprod, i8mm, sve2");
+}
+
 TEST_CASE("the fingerprint's id depends on everything but the brand") {
   const Fingerprint here = machine_fingerprint();
   CHECK(here.id().size() == 16);
