@@ -202,7 +202,7 @@ std::vector<Param> gemm_params(const KernelSpec &, const Target &target) {
 std::optional<std::string> gemm_illegal(const KernelSpec &spec, const Sizes &sizes, const Schedule &s,
                                         const Target &target) {
   const int64_t nr = s.get("nr", 4), mt = s.get("mt", 2), nb = s.get("nb", 32);
-  if (nr * mt > (direct(target) ? 24 : 9))
+  if (nr * mt > (direct(target) ? target.vector_registers * 3 / 4 : 9))
     return fmt::format("nr={} times mt={} accumulators do not fit {} registers", nr, mt, target.vector_registers);
   if (nb % (8 * nr) != 0) return fmt::format("nb={} is not a multiple of the register tile's {} rows", nb, 8 * nr);
   // The register tile widens after 128 products a lane.
@@ -241,7 +241,7 @@ std::vector<Default> gemm_defaults(const KernelSpec &spec, const Target &target)
   for (const std::string &layout : all_layouts(spec, target)) {
     Schedule schedule{"llvm",
                       "gemm",
-                      {{"nr", direct(target) ? 4 : 2},
+                      {{"nr", direct(target) && target.vector_registers == 32 ? 4 : 2},
                        {"mt", direct(target) ? 6 : 4},
                        {"nb", 32},
                        {"mb", kernel.grouped ? 32 : 128},

@@ -67,8 +67,7 @@ Value *Isa::in_registers(unsigned register_bytes, const Values &operands,
   while (results.size() > 1) {
     Values joined;
     for (size_t i = 0; i < results.size(); i += 2)
-      joined.push_back(
-          f_.b.CreateShuffleVector(results[i], results[i + 1], counting(0, 2 * lanes_of(results[i]))));
+      joined.push_back(f_.b.CreateShuffleVector(results[i], results[i + 1], counting(0, 2 * lanes_of(results[i]))));
     results = joined;
   }
   return results[0];
@@ -81,6 +80,10 @@ Value *Isa::in_registers(unsigned register_bytes, const Instruction &row, const 
 Value *Isa::multiply_add_halves(Value *x, Value *y) { return meaning::multiply_add_halves(f_.b, {x, y}); }
 
 Value *Isa::look_up(Value *tables, Value *indices) { return meaning::shuffle_bytes(f_.b, {tables, indices}); }
+
+Value *Isa::accumulate_pair(Value *, Value *, Value *) {
+  throw Error(fmt::format("target {} has no products of rows and tokens in pairs", f_.target.name));
+}
 
 Value *Isa::look_up_64(Value *, Value *) {
   throw Error(fmt::format("target {} has no look-up in tables of 64 bytes", f_.target.name));

@@ -17,19 +17,25 @@ class Isa {
   Isa(const Isa &) = delete;
   Isa &operator=(const Isa &) = delete;
 
-  // A vector of codes or activations, and the same as int16 and int32 lanes. LLVM splits it where registers are shorter.
+  // A vector of codes or activations, and the same as int16 and int32 lanes. LLVM splits it where registers are
+  // shorter.
   llvm::Type *bytes() const;   // <32 x i8>
   llvm::Type *halves() const;  // <16 x i16>
   llvm::Type *words() const;   // <8 x i32>
 
-  // What products are added to before widen(): int16 lanes, each taking Target::int16_products products an accumulate(),
-  // or int32 lanes when that is 0. Which lane takes which product is the instruction set's choice, as long as widen()
-  // knows it.
+  // What products are added to before widen(): int16 lanes, each taking Target::int16_products products an
+  // accumulate(), or int32 lanes when that is 0. Which lane takes which product is the instruction set's choice, as
+  // long as widen() knows it.
   virtual llvm::Type *partial() const = 0;
   // `sum` (a partial) with 32 more products; codes are unsigned, at most 8, activations signed.
   virtual llvm::Value *accumulate(llvm::Value *sum, llvm::Value *codes, llvm::Value *activations) = 0;
   // A partial as words: lane i is the sum of the products of bytes 4 i .. 4 i + 3.
   virtual llvm::Value *widen(llvm::Value *sum) = 0;
+
+  // Whether one instruction multiplies two rows by two tokens, and that: `codes` (<64 x i8>) are 8 k of each of 8 rows,
+  // `activations` (<16 x i8>) 8 k of each of two tokens, `sum` <16 x i32>, lane 2 r + t for row r and token t.
+  virtual bool has_pairs() const { return false; }
+  virtual llvm::Value *accumulate_pair(llvm::Value *sum, llvm::Value *codes, llvm::Value *activations);
 
   // int16 lanes to half as many int32 lanes: x[2 i] * y[2 i] + x[2 i + 1] * y[2 i + 1], wrapping. Of 8, 16 or 32 lanes.
   virtual llvm::Value *multiply_add_halves(llvm::Value *x, llvm::Value *y);

@@ -15,6 +15,9 @@ const std::vector<IsaRow> &isa_registry() {
       {"avx2", make<Avx2Isa>, avx2_instructions},
       {"avx-vnni", make_avx_vnni, avx_vnni_instructions},
       {"avx512-vnni", make_avx512_vnni, avx512_vnni_instructions},
+      {"neon", make<NeonIsa>, neon_instructions},
+      {"neon-dot", make_neon_dot, neon_dot_instructions},
+      {"neon-matrix", make_neon_matrix, neon_matrix_instructions},
   };
   return table;
 }
@@ -25,14 +28,15 @@ std::unique_ptr<Isa> make_isa(FunctionBuilder &f) {
     if (f.target.instructions == row.name) return row.make(f);
     known += (known.empty() ? "" : ", ") + std::string(row.name);
   }
-  throw Error(fmt::format("target {} names the instruction set \"{}\"; known: {}", f.target.name,
-                          f.target.instructions, known));
+  throw Error(fmt::format("target {} names the instruction set \"{}\"; known: {}", f.target.name, f.target.instructions,
+                          known));
 }
 
 const std::vector<Instruction> &instructions() {
   static const std::vector<Instruction> all = [] {
     std::vector<Instruction> rows;
-    for (const IsaRow &row : isa_registry()) rows.insert(rows.end(), row.instructions().begin(), row.instructions().end());
+    for (const IsaRow &row : isa_registry())
+      rows.insert(rows.end(), row.instructions().begin(), row.instructions().end());
     return rows;
   }();
   return all;
