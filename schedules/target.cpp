@@ -111,6 +111,63 @@ const std::vector<Target> &targets() {
        .rounds = true,
        .half_floats = true,
        .ships = false},
+      // AArch64: 32 registers of 16 bytes, which is 16 for the vectors of 32 that schedules count. No kernel has been
+      // timed on such a processor yet; all are proved under an emulator. The baseline: Cortex-A53, A57, A72.
+      {.name = "aarch64-neon",
+       .isa_needs = BT_ISA_NEON,
+       .llvm_triple = "aarch64-unknown-linux-gnu",
+       .llvm_cpu = "generic",
+       .llvm_features = "",
+       .halide_target = "arm-64-linux",
+       .instructions = "neon",
+       .vector_bytes = 16,
+       .vector_registers = 16,
+       .int16_products = 2,
+       .rounds = true,
+       .half_floats = true,
+       .ships = true},
+      // Cortex-A55, A76, Neoverse N1 and later: sdot.
+      {.name = "aarch64-dotprod",
+       .isa_needs = BT_ISA_NEON | BT_ISA_DOTPROD,
+       .llvm_triple = "aarch64-unknown-linux-gnu",
+       .llvm_cpu = "generic",
+       .llvm_features = "+v8.2a,+dotprod",
+       .halide_target = "arm-64-linux-arm_dot_prod",
+       .instructions = "neon-dot",
+       .vector_bytes = 16,
+       .vector_registers = 16,
+       .int16_products = 0,
+       .rounds = true,
+       .half_floats = true,
+       .ships = true},
+      // Neoverse V1 and N2, Apple M2 and later: smmla for many tokens.
+      {.name = "aarch64-i8mm",
+       .isa_needs = BT_ISA_NEON | BT_ISA_DOTPROD | BT_ISA_I8MM,
+       .llvm_triple = "aarch64-unknown-linux-gnu",
+       .llvm_cpu = "generic",
+       .llvm_features = "+v8.2a,+dotprod,+i8mm",
+       .halide_target = "arm-64-linux-arm_dot_prod",
+       .instructions = "neon-matrix",
+       .vector_bytes = 16,
+       .vector_registers = 16,
+       .int16_products = 0,
+       .rounds = true,
+       .half_floats = true,
+       .ships = false},
+      // Neoverse N2 and V2: products as above; loops over floats in vectors of whatever length the processor has.
+      {.name = "aarch64-sve2",
+       .isa_needs = BT_ISA_NEON | BT_ISA_DOTPROD | BT_ISA_I8MM | BT_ISA_SVE2,
+       .llvm_triple = "aarch64-unknown-linux-gnu",
+       .llvm_cpu = "generic",
+       .llvm_features = "+v9a,+dotprod,+i8mm,+sve2",
+       .halide_target = "arm-64-linux-arm_dot_prod",
+       .instructions = "neon-matrix",
+       .vector_bytes = 16,
+       .vector_registers = 16,
+       .int16_products = 0,
+       .rounds = true,
+       .half_floats = true,
+       .ships = false},
   };
   return table;
 }
@@ -122,6 +179,18 @@ const Target &find_target(const std::string &name) {
     known += (known.empty() ? "" : ", ") + target.name;
   }
   throw Error(fmt::format("unknown target \"{}\"; known: {}", name, known));
+}
+
+std::string architecture(const Target &target) { return target.llvm_triple.substr(0, target.llvm_triple.find('-')); }
+
+const Target &baseline_target(const std::string &name) {
+  std::string known;
+  for (const Target &target : targets()) {
+    if (architecture(target) == name) return target;
+    if (known.find(architecture(target)) == std::string::npos)
+      known += (known.empty() ? "" : ", ") + architecture(target);
+  }
+  throw Error(fmt::format("unknown architecture \"{}\"; known: {}", name, known));
 }
 
 const Target &host_target(uint32_t isa) {

@@ -27,6 +27,10 @@ struct Target {
 const std::vector<Target> &targets();
 // Throws Error that lists the known names.
 const Target &find_target(const std::string &name);
+// "x86_64", "aarch64": what the target's code is for.
+std::string architecture(const Target &target);
+// What every processor of an architecture runs: the first row of it. Throws Error that lists the known architectures.
+const Target &baseline_target(const std::string &architecture);
 // The widest target in the table that a machine with these BT_ISA_* bits (runtime::machine_isa()) can run.
 const Target &host_target(uint32_t isa);
 

@@ -187,8 +187,10 @@ bool many_registers(const Target &target) { return target.vector_registers >= 32
 
 std::vector<Param> gemm_params(const KernelSpec &, const Target &target) {
   return {{"nr", {1, 2, 3, 4}, 4, "vectors of 8 rows in the register tile"},
-          {"mt", many_registers(target) ? std::vector<int64_t>{2, 3, 4, 6, 8} : std::vector<int64_t>{2, 3, 4}, 2,
-           "tokens in the register tile"},
+          {"mt",
+           many_registers(target) || direct(target) ? std::vector<int64_t>{2, 3, 4, 6, 8}
+                                                    : std::vector<int64_t>{2, 3, 4},
+           2, "tokens in the register tile"},
           {"nb", {32, 64, 96}, 32, "rows unpacked together"},
           {"mb", {32, 128, 512}, 128, "tokens that pass over unpacked codes"},
           {"kb", {256, 512, 1024, 2048}, 512, "k unpacked together; a group's length where sums run over groups"},
@@ -238,7 +240,7 @@ std::vector<Default> gemm_defaults(const KernelSpec &spec, const Target &target)
     Schedule schedule{"llvm",
                       "gemm",
                       {{"nr", many_registers(target) ? 4 : 2},
-                       {"mt", many_registers(target) ? 6 : 4},
+                       {"mt", many_registers(target) || direct(target) ? 6 : 4},
                        {"nb", 32},
                        {"mb", kernel.grouped ? 32 : 128},
                        {"kb", kernel.grouped ? 512 : 256},

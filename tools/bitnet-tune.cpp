@@ -22,6 +22,7 @@ constexpr const char *kExamples = R"(Examples:
   bitnet-tune --preset 2b-4t -t 2 --patience normal   the true shapes of BitNet b1.58 2B-4T, without its weights
   bitnet-tune --shapes 6912x2560,2560x6912 --batch 1,128 --json
   bitnet-tune --kernel my.bk --dims M=1,N=4096,K=4096 your own kernel text: lowered, proved, tuned, run
+  bitnet-tune --preset 2b-4t --runner "ssh board bitnet-worker"   for another machine, compiled here
   bitnet-tune show                                    what was tried, rejected and why, untried, and what won
   bitnet-tune verify                                  proves the stored winners again
 
@@ -57,6 +58,12 @@ int main(int argc, char **argv) {
   app.add_option("--time-limit", tune.time_limit, "Seconds in all (default: the patience's own)")
       ->check(CLI::Range(1.0, 1e7));
   app.add_flag("--again", tune.again, "Search again even where there is a winner already");
+  bool emit_only = false;
+  app.add_option("--target", tune.target, "Instruction set to compile for (default: the widest the machine runs)");
+  app.add_option("--runner", tune.runner, "Command that runs bitnet-worker on the machine to tune for")
+      ->type_name("COMMAND");
+  app.add_flag("--emit-only", emit_only, "Only compile the first candidates, for bitnet-worker to prove elsewhere");
+  app.add_option("-o,--output", tune.output, "Folder for --emit-only's candidates, or for the pack of kernels");
   app.add_option("--report", tune.report, "Write a picture of the results to this HTML file");
   std::string db;
   bool json = false;
@@ -88,6 +95,7 @@ int main(int argc, char **argv) {
     tune.work.open = model.resolved();
     tune.db = db;
     tune.json = json;
+    if (emit_only) return run_emit_only(tune, &stop_requested);
     return run_tune(tune, &stop_requested);
   } catch (const Interrupted &) {
     return kInterrupted;

@@ -6,10 +6,13 @@
 #include "tuning_db/default_pack.h"
 
 int main(int argc, char **argv) {
+  if (argc == 2 && std::string(argv[1]) == "worker") return bittern::tuning::worker_main();
   CLI::App app("Compiles and proves the default kernels, and writes them as object files.", "bittern-gen");
   app.set_version_flag("--version", "bittern-gen " BITTERN_VERSION);
-  std::string folder;
-  app.add_option("--out", folder, "Folder for the objects and objects.txt, which lists them")->required();
+  bittern::tuning::DefaultPackRequest request;
+  app.add_option("--architecture", request.architecture, "x86_64 or aarch64 (default: this machine's)");
+  app.add_option("--runner", request.runner, "Command that runs bitnet-worker where the kernels can be proved");
+  app.add_option("--out", request.folder, "Folder for the objects and objects.txt, which lists them")->required();
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &error) {
@@ -17,7 +20,7 @@ int main(int argc, char **argv) {
   }
   try {
     const bittern::tuning::DefaultPackReport report = bittern::tuning::write_default_pack(
-        folder, [](const std::string &what) { fmt::print("bittern-gen: {}\n", what); });
+        request, [](const std::string &what) { fmt::print("bittern-gen: {}\n", what); });
     fmt::print("bittern-gen: {} kernels, compiled in {:.1f} s, proved in {:.1f} s\n", report.kernels,
                report.compile_seconds, report.proof_seconds);
     if (report.not_executed > 0) {

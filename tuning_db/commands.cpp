@@ -36,7 +36,7 @@ std::unique_ptr<Records> open_database(const std::string &db) {
   return records;
 }
 
-int64_t this_machine(Records &records) {
+int64_t machine_row(Records &records) {
   return records.machine(runtime::machine_fingerprint(), runtime::machine_cores(), runtime::last_level_cache_bytes());
 }
 
@@ -133,6 +133,8 @@ int run_tune(const TuneCommand &command, const std::atomic<bool> *cancel) {
   options.again = command.again;
   options.limits = command.limits;
   options.worker = command.worker;
+  options.target = command.target;
+  options.runner = command.runner;
   options.build = program_build();
   options.cancel = cancel;
   const std::vector<KernelWork> works = make_works(command.work);
@@ -145,19 +147,23 @@ int run_tune(const TuneCommand &command, const std::atomic<bool> *cancel) {
     line.show(progress);
   };
   Tuner tuner(*records, folder, std::move(options));
+  const std::string machine = tuner.machine().fingerprint.id();
   TuningResult result = tuner.run(works);
 
   WrittenPack pack;
   if (!result.interrupted && !result.outcomes.empty()) {
     try {
-      pack = write_pack(tuner.farm(), result.outcomes, runtime::pack_folder(), folder.path(), command.worker,
-                        [&](const std::string &doing) {
-                          last.fraction = 1;
-                          last.where = "kernel pack";
-                          last.doing = doing;
-                          last.best.clear();
-                          line.show(last);
-                        });
+      const std::string packs = command.output.empty() ? runtime::pack_folder(machine) : command.output;
+      pack = write_pack(
+          tuner.farm(), result.outcomes, packs, folder.path(), command.worker,
+          [&](const std::string &doing) {
+            last.fraction = 1;
+            last.where = "kernel pack";
+            last.doing = doing;
+            last.best.clear();
+            line.show(last);
+          },
+          tuner.machine());
     } catch (const Interrupted &) {
       result.interrupted = true;
     }
@@ -172,7 +178,7 @@ int run_tune(const TuneCommand &command, const std::atomic<bool> *cancel) {
   if (command.json) {
     json rows = json::array();
     for (const Outcome &outcome : result.outcomes) rows.push_back(outcome_json(outcome));
-    fmt::print("{}\n", json{{"fingerprint", runtime::machine_fingerprint().id()},
+    fmt::print("{}\n", json{{"fingerprint", machine},
                             {"database", records->path()},
                             {"results", rows},
                             {"layouts", result.choices},
@@ -190,6 +196,8 @@ int run_tune(const TuneCommand &command, const std::atomic<bool> *cancel) {
       fmt::print("{} kernels, {}: {} ({:.1f} s)\n", pack.kernels,
                  pack.unchanged ? "as in the pack that is there" : "proved again through the pack", pack.manifest,
                  seconds);
+    if (!pack.manifest.empty() && !command.runner.empty())
+      fmt::print("copy it to the other machine: ~/.cache/bittern/packs/{}/\n", machine);
   }
   if (result.interrupted) {
     fmt::print(stderr, "interrupted; what was learnt is saved in {}: the same command goes on from there\n",
@@ -201,7 +209,7 @@ int run_tune(const TuneCommand &command, const std::atomic<bool> *cancel) {
 
 int run_show(const std::string &db, bool as_json) {
   const auto records = open_database(db);
-  const int64_t machine = this_machine(*records);
+  const int64_t machine = machine_row(*records);
   if (as_json)
     fmt::print("{}\n", show_json(*records, machine).dump(1));
   else
@@ -215,7 +223,7 @@ int run_verify(const std::string &db, bool as_json, const std::atomic<bool> *can
   Farm farm(worker, runtime::machine_cores(), folder.path(), FarmLimits{}, cancel);
   size_t good = 0;
   json rows = json::array();
-  for (const auto &[id, problem] : records->problems(this_machine(*records))) {
+  for (const auto &[id, problem] : records->problems(machine_row(*records))) {
     const auto winner = records->winner(id);
     if (!winner) continue;
     for (const CandidateRecord &c : records->candidates(id)) {

@@ -27,12 +27,18 @@ struct TuneCommand {
   bool again = false, json = false, quiet = false;
   std::string db;      // empty: tuning.sqlite in the cache folder
   std::string report;  // an HTML file, when set
+  std::string target;  // empty: the widest that the machine runs
+  std::string runner;  // a command that reaches the machine to tune for; empty: this one
+  std::string output;  // folder: of the pack, or of the candidates when they are only emitted
   FarmLimits limits;
   WorkerCommand worker;
 };
 
 // Each returns the program's exit status and prints to stdout; warnings and progress go to stderr.
 int run_tune(const TuneCommand &command, const std::atomic<bool> *cancel);
+// Compiles and links the candidates that a search would try first, proves nothing, and writes them with a manifest into
+// `output`, which must be empty or not there: bitnet-worker proves them on another machine.
+int run_emit_only(const TuneCommand &command, const std::atomic<bool> *cancel);
 int run_show(const std::string &db, bool json);
 int run_verify(const std::string &db, bool json, const std::atomic<bool> *cancel, const WorkerCommand &worker = {});
 

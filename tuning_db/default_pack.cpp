@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <fmt/format.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,12 +18,16 @@
 #include "codegen/backend.h"
 #include "compiler/error.h"
 #include "compiler/library.h"
+#include "compiler/printer.h"
 #include "runtime/machine/machine.h"
 #include "runtime/threads/pool.h"
 #include "schedules/space.h"
 #include "schedules/template.h"
+#include "tuning_db/descriptor_json.h"
+#include "tuning_db/farm.h"
 #include "tuning_db/problem.h"
 #include "tuning_db/proof.h"
+#include "tuning_db/run_folder.h"
 
 namespace bittern::tuning {
 namespace {
@@ -53,6 +58,7 @@ void check_coverage(const compiler::KernelSpec &spec, const schedules::Target &t
                     const std::vector<schedules::Default> &shipped) {
   std::set<std::string> layouts;
   for (const schedules::Target &other : schedules::targets()) {
+    if (schedules::architecture(other) != schedules::architecture(target)) continue;
     for (const schedules::Template &row : schedules::templates()) {
       if (!row.applies(spec, other)) continue;
       for (const std::string &layout : row.layouts(spec, other)) layouts.insert(layout);
@@ -74,10 +80,10 @@ void check_coverage(const compiler::KernelSpec &spec, const schedules::Target &t
   }
 }
 
-std::vector<Kernel> list_kernels() {
+std::vector<Kernel> list_kernels(const std::string &architecture) {
   std::vector<Kernel> kernels;
   for (const schedules::Target &target : schedules::targets()) {
-    if (!target.ships) continue;
+    if (!target.ships || schedules::architecture(target) != architecture) continue;
     for (const std::string &name : compiler::builtin_kernel_names()) {
       const compiler::KernelSpec &spec = compiler::builtin_kernel(name);
       const std::vector<schedules::Default> shipped = schedules::defaults(spec, target);
@@ -119,7 +125,7 @@ void compile_all(std::vector<Kernel> &kernels) {
 // The pack's objects: for the trial what this machine can execute of every kernel, else what ships.
 enum class Purpose { Trial, Shipping };
 std::vector<std::string> all_objects(const std::vector<Kernel> &kernels, Purpose purpose,
-                                     const std::string &table_symbol) {
+                                     const std::string &table_symbol, const schedules::Target &baseline) {
   std::vector<codegen::TableRow> rows;
   std::vector<std::string> objects;
   for (const Kernel &k : kernels) {
@@ -127,7 +133,7 @@ std::vector<std::string> all_objects(const std::vector<Kernel> &kernels, Purpose
     rows.push_back({own.descriptor, k.proof, 0, 0});
     objects.insert(objects.end(), own.objects.begin(), own.objects.end());
   }
-  objects.push_back(codegen::emit_pack_table(rows, table_symbol, schedules::find_target("x86-64")));
+  objects.push_back(codegen::emit_pack_table(rows, table_symbol, baseline));
   return objects;
 }
 
@@ -213,12 +219,73 @@ void prove_all(std::vector<Kernel> &kernels, const bt_pack &pack) {
   if (!complaint.empty()) throw Error(complaint);
 }
 
+// Loads them all from one library in child processes of this one.
+void prove_here(std::vector<Kernel> &kernels, const std::string &folder, const schedules::Target &baseline) {
+  const std::string trial = (std::filesystem::absolute(folder) / "trial.so").string();
+  codegen::link_shared(all_objects(kernels, Purpose::Trial, "bt_pack_table", baseline), {"bt_pack_table"}, trial);
+  void *library = dlopen(trial.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (library == nullptr) throw Error(fmt::format("cannot load the kernels just linked: {}", dlerror()));
+  prove_all(kernels, *static_cast<const bt_pack *>(dlsym(library, "bt_pack_table")));
+  dlclose(library);
+  std::filesystem::remove(trial);
+}
+
+// Sends them one by one to another machine, or to an emulator of one.
+void prove_there(std::vector<Kernel> &kernels, const DefaultPackRequest &request) {
+  const uint32_t isa = Runner(request.runner).machine().fingerprint.isa;
+  std::vector<Problem> problems;
+  std::vector<FarmJob> jobs;
+  std::vector<size_t> of;
+  problems.reserve(kernels.size());
+  for (size_t i = 0; i < kernels.size(); ++i) {
+    const Kernel &k = kernels[i];
+    if ((k.compiled.descriptor.isa_needs & ~isa) != 0) continue;
+    Problem problem;
+    problem.spec_name = k.spec->name;
+    problem.spec_hash = k.compiled.descriptor.spec_hash;
+    problem.spec_text = compiler::print_kernel(*k.spec);
+    problem.has_m = false;  // all sizes are open
+    problem.target = k.target->name;
+    problems.push_back(problem);
+    FarmJob job;
+    job.problem = &problems.back();
+    job.schedule = schedules::print_schedule(k.shipped.schedule);
+    job.symbol = k.compiled.descriptor.symbol;
+    job.object.objects = k.compiled.objects;
+    std::string all;
+    for (const std::string &object : k.compiled.objects) all += object;
+    job.object.sha256 = sha256_hex(all);
+    job.object.descriptor = descriptor_to_json(k.compiled.descriptor).dump();
+    jobs.push_back(std::move(job));
+    of.push_back(i);
+  }
+  const RunFolder folder(request.folder + "/proving");
+  Farm farm(request.worker, runtime::machine_cores(), folder.path(), FarmLimits{60, 900, int64_t{1000} * kProofSeconds},
+            nullptr, request.runner);
+  farm.run(jobs, Farm::Clock::time_point::max(), [](FarmJob &) {});
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    if (!jobs[i].rejected.empty())
+      throw Error(fmt::format("default kernel {} is wrong: {}", kernels[of[i]].name(), jobs[i].rejected));
+    kernels[of[i]].proof = jobs[i].proof.proof_id;
+  }
+}
+
+std::string own_architecture() {
+  utsname system{};
+  uname(&system);
+  return system.machine;
+}
+
 }  // namespace
 
-DefaultPackReport write_default_pack(const std::string &folder, const std::function<void(const std::string &)> &say) {
+DefaultPackReport write_default_pack(const DefaultPackRequest &request,
+                                     const std::function<void(const std::string &)> &say) {
   namespace fs = std::filesystem;
+  const std::string &folder = request.folder;
+  const schedules::Target &baseline =
+      schedules::baseline_target(request.architecture.empty() ? own_architecture() : request.architecture);
   DefaultPackReport report;
-  std::vector<Kernel> kernels = list_kernels();
+  std::vector<Kernel> kernels = list_kernels(schedules::architecture(baseline));
   report.kernels = static_cast<int>(kernels.size());
   say(fmt::format("compiling {} kernels", kernels.size()));
   Clock::time_point start = Clock::now();
@@ -228,18 +295,15 @@ DefaultPackReport write_default_pack(const std::string &folder, const std::funct
   fs::create_directories(folder);
   say(fmt::format("proving them ({:.1f} s to compile)", report.compile_seconds));
   start = Clock::now();
-  const std::string trial = (fs::absolute(folder) / "trial.so").string();
-  codegen::link_shared(all_objects(kernels, Purpose::Trial, "bt_pack_table"), {"bt_pack_table"}, trial);
-  void *library = dlopen(trial.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr) throw Error(fmt::format("cannot load the kernels just linked: {}", dlerror()));
-  prove_all(kernels, *static_cast<const bt_pack *>(dlsym(library, "bt_pack_table")));
-  dlclose(library);
-  fs::remove(trial);
+  if (request.runner.empty())
+    prove_here(kernels, folder, baseline);
+  else
+    prove_there(kernels, request);
   report.proof_seconds = since(start);
 
   std::ofstream list(fs::path(folder) / "objects.txt");
   int number = 0;
-  for (const std::string &object : all_objects(kernels, Purpose::Shipping, "bt_default_pack")) {
+  for (const std::string &object : all_objects(kernels, Purpose::Shipping, "bt_default_pack", baseline)) {
     const fs::path path = fs::absolute(folder) / fmt::format("default_{}.o", number++);
     std::ofstream(path, std::ios::binary).write(object.data(), static_cast<std::streamsize>(object.size()));
     list << path.string() << '\n';

@@ -5,6 +5,8 @@
 #include <functional>
 #include <string>
 
+#include "tuning_db/worker.h"
+
 namespace bittern::tuning {
 
 struct DefaultPackReport {
@@ -12,10 +14,19 @@ struct DefaultPackReport {
   double compile_seconds = 0, proof_seconds = 0;
 };
 
-// Compiles and proves the defaults of every built-in kernel for every target of the table, and writes the objects and
-// `objects.txt`, their paths, into `folder`. Together they define the symbol bt_default_pack and no other global that a
-// program could meet. Uses one thread or process a core. Throws Error when a schedule does not compile, when a kernel
-// is wrong, crashes or hangs, or when the defaults leave a layout or a batch size without a kernel.
-DefaultPackReport write_default_pack(const std::string &folder, const std::function<void(const std::string &)> &say);
+struct DefaultPackRequest {
+  std::string folder;
+  std::string architecture;  // empty: this machine's
+  std::string runner;        // a command for Runner that proves them; empty: this machine does
+  WorkerCommand worker;      // with a runner, what computes reference outputs
+};
+
+// Compiles and proves the defaults of every built-in kernel for every target of an architecture that ships, and writes
+// the objects and `objects.txt`, their paths, into the folder. Together they define the symbol bt_default_pack and no
+// other global that a program could meet. Uses one thread or process a core. Throws Error when a schedule does not
+// compile, when a kernel is wrong, crashes or hangs, when the defaults leave a layout or a batch size without a kernel,
+// or RunnerFailure.
+DefaultPackReport write_default_pack(const DefaultPackRequest &request,
+                                     const std::function<void(const std::string &)> &say);
 
 }  // namespace bittern::tuning

@@ -38,20 +38,22 @@ void write_file(const std::string &path, const std::string &bytes) {
 }  // namespace
 
 Farm::Farm(const WorkerCommand &command, int workers, std::string folder, FarmLimits limits,
-           const std::atomic<bool> *cancel)
+           const std::atomic<bool> *cancel, const std::string &runner)
     : folder_(std::move(folder)), limits_(limits), cancel_(cancel) {
-  for (int i = 0; i < workers; ++i) workers_.push_back(std::make_unique<Worker>(command, cancel));
+  for (int i = 0; i < workers; ++i)
+    hands_.push_back({std::make_unique<Worker>(command, cancel),
+                      runner.empty() ? nullptr : std::make_unique<Runner>(runner, cancel)});
 }
 
 void Farm::each(size_t count, size_t workers, Clock::time_point deadline,
-                const std::function<void(Worker &, size_t)> &work, const std::function<void(size_t)> &finished) {
+                const std::function<void(Hand &, size_t)> &work, const std::function<void(size_t)> &finished) {
   std::mutex mutex;
   std::condition_variable changed;
   std::deque<size_t> ended;
-  size_t next = 0, running = std::min(workers, workers_.size());
+  size_t next = 0, running = std::min(workers, hands_.size());
   std::exception_ptr failure;
   std::vector<std::thread> threads;
-  for (size_t w = 0; w < std::min(workers, workers_.size()); ++w)
+  for (size_t w = 0; w < std::min(workers, hands_.size()); ++w)
     threads.emplace_back([&, w] {
       for (;;) {
         size_t job;
@@ -61,7 +63,7 @@ void Farm::each(size_t count, size_t workers, Clock::time_point deadline,
           job = next++;
         }
         try {
-          work(*workers_[w], job);
+          work(hands_[w], job);
         } catch (...) {
           const std::lock_guard lock(mutex);
           failure = std::current_exception();
@@ -108,7 +110,17 @@ json Farm::proof_request(const FarmJob &job, const std::string &library, size_t 
           {"proof_sizes", job.proof_sizes}};
 }
 
-void Farm::make(Worker &worker, FarmJob &job) const {
+json Farm::prove(Hand &hand, const FarmJob &job, const std::string &library, size_t index) const {
+  const json request = proof_request(job, library, index);
+  if (!hand.runner) return hand.worker->call(request, limits_.proof_seconds);
+  json question = request;
+  question["op"] = "expect";
+  question["descriptor"] = json::parse(job.object.descriptor);
+  return hand.runner->prove(request, hand.worker->call(question, limits_.proof_seconds), limits_.proof_seconds);
+}
+
+void Farm::make(Hand &hand, FarmJob &job) const {
+  Worker &worker = *hand.worker;
   try {
     std::vector<std::string> paths;
     if (job.object.objects.empty()) {
@@ -155,8 +167,8 @@ void Farm::make(Worker &worker, FarmJob &job) const {
       job.object.library = read_file(library + ".linked");
       write_file(library, job.object.library);
     }
-    if (job.proof.id == 0) {
-      const json verdict = worker.call(proof_request(job, library, 0), limits_.proof_seconds);
+    if (job.proof.id == 0 && !job.only_compile) {
+      const json verdict = prove(hand, job, library, 0);
       job.proof.passed = verdict.at("passed");
       job.proof.reason = verdict.value("reason", "");
       if (job.proof.passed) {
@@ -165,9 +177,11 @@ void Farm::make(Worker &worker, FarmJob &job) const {
         job.proof.proof_id = verdict.at("id");
       }
     }
-    if (!job.proof.passed) job.rejected = job.proof.reason;
+    if (!job.proof.passed && !job.only_compile) job.rejected = job.proof.reason;
     job.library = library;
   } catch (const Interrupted &) {
+    throw;
+  } catch (const RunnerFailure &) {
     throw;
   } catch (const WorkerFailure &error) {
     job.rejected = job.proof.reason = error.what();
@@ -182,23 +196,25 @@ void Farm::run(std::vector<FarmJob> &jobs, Clock::time_point deadline, const std
   const compiler::KernelSpec spec = compiler::parse_kernel(jobs.front().problem->spec_text, "kernel");
   const bool large = touched_bytes(spec, jobs.front().problem->sizes()) > kLargeOperands;
   each(
-      jobs.size(), large ? 1 : workers_.size(), deadline, [&](Worker &worker, size_t i) { make(worker, jobs[i]); },
+      jobs.size(), large ? 1 : hands_.size(), deadline, [&](Hand &hand, size_t i) { make(hand, jobs[i]); },
       [&](size_t i) { finished(jobs[i]); });
 }
 
 void Farm::prove_pack(const std::string &manifest, std::vector<FarmJob> &jobs,
                       const std::function<void(FarmJob &)> &finished) {
   each(
-      jobs.size(), workers_.size(), Clock::time_point::max(),
-      [&](Worker &worker, size_t i) {
+      jobs.size(), hands_.size(), Clock::time_point::max(),
+      [&](Hand &hand, size_t i) {
         FarmJob &job = jobs[i];
         try {
-          const json verdict = worker.call(proof_request(job, manifest, job.index), limits_.proof_seconds);
+          const json verdict = prove(hand, job, manifest, job.index);
           if (verdict.at("passed") != true)
             job.rejected = verdict.value("reason", "no reason given");
           else if (verdict.at("id") != job.proof.proof_id)
             job.rejected = "the proof through the pack has another id";
         } catch (const Interrupted &) {
+          throw;
+        } catch (const RunnerFailure &) {
           throw;
         } catch (const Error &error) {
           job.rejected = error.what();

@@ -10,6 +10,7 @@
 
 #include "tuning_db/problem.h"
 #include "tuning_db/records.h"
+#include "tuning_db/runner.h"
 #include "tuning_db/worker.h"
 
 namespace bittern::tuning {
@@ -28,6 +29,7 @@ struct FarmJob {
   ObjectRecord object;                       // without parts: compile
   ProofRecord proof;                         // without id: prove
   size_t index = 0;                          // of the kernel in a finished pack
+  bool only_compile = false;                 // and link: it is proved elsewhere
   // Out.
   bool done = false;     // false when the time ran out first
   std::string rejected;  // why, when it was
@@ -43,11 +45,12 @@ class Farm {
  public:
   using Clock = std::chrono::steady_clock;
 
+  // With a `runner`, a command for Runner, kernels are compiled and linked here and proved there.
   Farm(const WorkerCommand &command, int workers, std::string folder, FarmLimits limits,
-       const std::atomic<bool> *cancel);
+       const std::atomic<bool> *cancel, const std::string &runner = "");
 
   // Works on the jobs until all are done or `deadline` has passed; `finished` is called on this thread, once per job,
-  // as they end. Throws Interrupted.
+  // as they end. Throws Interrupted and RunnerFailure.
   void run(std::vector<FarmJob> &jobs, Clock::time_point deadline, const std::function<void(FarmJob &)> &finished);
 
   // Proves kernels of a finished pack through the runtime's loader; fills in `rejected`.
@@ -55,15 +58,21 @@ class Farm {
                   const std::function<void(FarmJob &)> &finished);
 
  private:
-  void each(size_t count, size_t workers, Clock::time_point deadline, const std::function<void(Worker &, size_t)> &work,
+  // One of those that work at the same time.
+  struct Hand {
+    std::unique_ptr<Worker> worker;
+    std::unique_ptr<Runner> runner;  // null: the worker proves
+  };
+  void each(size_t count, size_t workers, Clock::time_point deadline, const std::function<void(Hand &, size_t)> &work,
             const std::function<void(size_t)> &finished);
-  void make(Worker &worker, FarmJob &job) const;
+  void make(Hand &hand, FarmJob &job) const;
+  nlohmann::json prove(Hand &hand, const FarmJob &job, const std::string &library, size_t index) const;
   nlohmann::json proof_request(const FarmJob &job, const std::string &library, size_t index) const;
 
   std::string folder_;
   FarmLimits limits_;
   const std::atomic<bool> *cancel_;
-  std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<Hand> hands_;
 };
 
 }  // namespace bittern::tuning

@@ -18,6 +18,7 @@ using nlohmann::json;
 
 constexpr double kBlockUs = 1500, kRequestUs = 1.5e6;
 constexpr int64_t kTimingCallMs = 60000;
+constexpr double kTimingSeconds = 600;
 
 // Of the untuned kernels for this M, the one that dispatch takes: the narrowest range, of equals the first.
 const schedules::Default *dispatched(const std::vector<schedules::Default> &all, int64_t m, const std::string &layout) {
@@ -30,9 +31,9 @@ const schedules::Default *dispatched(const std::vector<schedules::Default> &all,
 }
 
 // Enough copies to outgrow the last-level cache three times: they are read in turn, so none is found there again.
-int64_t cold_bytes() {
+int64_t cold_bytes(int64_t cache_bytes) {
   constexpr int64_t least = int64_t{64} << 20, most = int64_t{1} << 30;
-  return std::clamp(3 * runtime::last_level_cache_bytes(), least, most);
+  return std::clamp(3 * cache_bytes, least, most);
 }
 
 }  // namespace
@@ -262,18 +263,19 @@ bool Field::measure_once(size_t thread, std::vector<int64_t> &arms, int rounds, 
   for (int64_t arm : arms) libraries.push_back(candidate(arm).library);
   json reply;
   try {
-    reply = tools_.timer.call({{"op", "time"},
-                               {"spec", problem.spec_text},
-                               {"sizes", sizes_},
-                               {"threads", problem.threads},
-                               {"libraries", libraries},
-                               {"rounds", rounds},
-                               {"block_us", kBlockUs},
-                               {"cold_bytes", cold_bytes()},
-                               {"read_roof", roof && problem.m < 32},
-                               {"multiply_roof", roof && problem.m > 1},
-                               {"call_ms", kTimingCallMs}},
-                              600);
+    const json request = {{"op", "time"},
+                          {"spec", problem.spec_text},
+                          {"sizes", sizes_},
+                          {"threads", problem.threads},
+                          {"libraries", libraries},
+                          {"rounds", rounds},
+                          {"block_us", kBlockUs},
+                          {"cold_bytes", cold_bytes(tools_.host.cache_bytes)},
+                          {"read_roof", roof && problem.m < 32},
+                          {"multiply_roof", roof && problem.m > 1},
+                          {"call_ms", kTimingCallMs}};
+    reply = tools_.runner ? tools_.runner->time(request, multiply_adds(work_.spec, sizes_), kTimingSeconds)
+                          : tools_.timer.call(request, kTimingSeconds);
   } catch (const WorkerFailure &failure) {
     // The reason names the schedule that was running: that one is out, the others go on.
     const std::string reason = failure.what();

@@ -28,6 +28,8 @@ struct FieldTools {
   Records &records;
   Farm &farm;
   Worker &timer;
+  Runner *runner;       // where kernels are timed, when not here
+  const Machine &host;  // the machine they are timed on
   int64_t machine, run;
   const TunerOptions &options;
   std::function<void(const std::string &doing, const std::string &best)> say;

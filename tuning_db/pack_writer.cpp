@@ -60,8 +60,7 @@ std::string read_file(const std::string &path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-json fingerprint_fields() {
-  const runtime::Fingerprint &f = runtime::machine_fingerprint();
+json fingerprint_fields(const runtime::Fingerprint &f) {
   return {{"vendor", f.vendor}, {"brand", f.brand},       {"family", f.family},
           {"model", f.model},   {"stepping", f.stepping}, {"isa", f.isa}};
 }
@@ -107,7 +106,7 @@ bool is_current(const std::string &manifest, const json &rows) {
 
 WrittenPack write_pack(Farm &farm, const std::vector<Outcome> &outcomes, const std::string &folder,
                        const std::string &scratch, const WorkerCommand &worker,
-                       const std::function<void(const std::string &)> &say) {
+                       const std::function<void(const std::string &)> &say, const Machine &machine) {
   if (outcomes.empty()) throw Error("kernel pack: there are no winners to put into it");
   std::set<std::string> keys, symbols;
   json rows = json::array(), link_rows = json::array(), object_paths = json::array();
@@ -154,9 +153,9 @@ WrittenPack write_pack(Farm &farm, const std::vector<Outcome> &outcomes, const s
   const std::string bytes = read_file(trial);
   write_private(trial, bytes);
   json manifest = {{"format", 1},
-                   {"generator", runtime::machine_fingerprint().generator},
-                   {"fingerprint", runtime::machine_fingerprint().id()},
-                   {"fingerprint_fields", fingerprint_fields()},
+                   {"generator", machine.fingerprint.generator},
+                   {"fingerprint", machine.fingerprint.id()},
+                   {"fingerprint_fields", fingerprint_fields(machine.fingerprint)},
                    {"file", name + ".so"},
                    {"bytes", bytes.size()},
                    {"sha256", sha256_hex(bytes)},

@@ -17,10 +17,10 @@ struct WrittenPack {
 };
 
 // Writes <folder>/pack-<key>.so and .json, replacing a pack of the same problems at once. `scratch` is a private
-// folder; `say` is told of progress. Throws Error when linking fails or a kernel is wrong through the pack: then no
-// pack is written.
+// folder; `say` is told of progress; `machine` is the one that the kernels were tuned on. Throws Error when linking
+// fails or a kernel is wrong through the pack: then no pack is written.
 WrittenPack write_pack(Farm &farm, const std::vector<Outcome> &outcomes, const std::string &folder,
                        const std::string &scratch, const WorkerCommand &worker,
-                       const std::function<void(const std::string &)> &say);
+                       const std::function<void(const std::string &)> &say, const Machine &machine = this_machine());
 
 }  // namespace bittern::tuning

@@ -169,6 +169,33 @@ std::optional<std::string> run_step(const bt_kernel &kernel, const compiler::Ker
   return std::nullopt;
 }
 
+// Runs `step` on every fixture in turn and digests what was compared with what; stops at the first thing it finds
+// wrong.
+ProofResult over_steps(
+    const std::string &kernel_hash, const std::string &spec_hash, const compiler::KernelSpec &spec,
+    const std::vector<ProofStep> &steps, FixtureCache &fixtures,
+    const std::function<std::optional<std::string>(const ProofStep &, Fixture &, const std::string &what)> &run) {
+  ProofResult result;
+  std::string references, all_inputs;
+  for (const ProofStep &step : steps) {
+    const std::string what = describe(step);
+    Fixture &fixture = fixtures.get(spec, spec_hash, step.sizes, input_sets()[step.set]);
+    if (const std::optional<std::string> wrong = run(step, fixture, what)) {
+      result.reason = fmt::format("{} ({})", *wrong, what);
+      return result;
+    }
+    ++result.steps;
+    references += fixture.reference_hash();
+    all_inputs += what + ";";
+    if (std::find(result.inputs.begin(), result.inputs.end(), fixture.set().name) == result.inputs.end())
+      result.inputs.push_back(fixture.set().name);
+  }
+  result.passed = true;
+  result.reference = sha256_hex(references);
+  result.id = sha256_hex(kernel_hash + result.reference + all_inputs).substr(0, 16);
+  return result;
+}
+
 std::optional<std::string> descriptor_fault(const bt_kernel &kernel, const compiler::KernelSpec &spec) {
   if (kernel.abi_version != BT_ABI_VERSION) return fmt::format("ABI version {}", kernel.abi_version);
   if (!kernel.fn) return "no function";
@@ -187,30 +214,24 @@ std::optional<std::string> descriptor_fault(const bt_kernel &kernel, const compi
 
 }  // namespace
 
+ProofResult expected_proof(const std::string &kernel_hash, const std::string &spec_hash,
+                           const compiler::KernelSpec &spec, const std::vector<ProofStep> &steps,
+                           FixtureCache &fixtures) {
+  return over_steps(kernel_hash, spec_hash, spec, steps, fixtures,
+                    [](const ProofStep &, Fixture &, const std::string &) { return std::nullopt; });
+}
+
 ProofResult prove(const bt_kernel &kernel, const std::string &kernel_hash, const compiler::KernelSpec &spec,
                   const std::vector<ProofStep> &steps, FixtureCache &fixtures, const ProofWatch &watch) {
-  ProofResult result;
   if (auto fault = descriptor_fault(kernel, spec)) {
+    ProofResult result;
     result.reason = *fault;
     return result;
   }
-  std::string references, all_inputs;
-  for (const ProofStep &step : steps) {
-    const std::string what = describe(step);
-    Fixture &fixture = fixtures.get(spec, kernel.spec_hash, step.sizes, input_sets()[step.set]);
-    if (const std::optional<std::string> wrong = run_step(kernel, spec, step, fixture, what, watch)) {
-      result.reason = fmt::format("{} ({})", *wrong, what);
-      return result;
-    }
-    references += fixture.reference_hash();
-    all_inputs += what + ";";
-    if (std::find(result.inputs.begin(), result.inputs.end(), fixture.set().name) == result.inputs.end())
-      result.inputs.push_back(fixture.set().name);
-  }
-  result.passed = true;
-  result.reference = sha256_hex(references);
-  result.id = sha256_hex(kernel_hash + result.reference + all_inputs).substr(0, 16);
-  return result;
+  return over_steps(kernel_hash, kernel.spec_hash, spec, steps, fixtures,
+                    [&](const ProofStep &step, Fixture &fixture, const std::string &what) {
+                      return run_step(kernel, spec, step, fixture, what, watch);
+                    });
 }
 
 }  // namespace bittern::tuning

@@ -36,7 +36,14 @@ struct ProofResult {
   std::vector<std::string> inputs;  // names of the sets tried
   std::string reference;            // SHA-256 over the reference hashes of all steps
   std::string id;                   // 16 hex digits over kernel, reference and inputs
+  size_t steps = 0;                 // runs that were compared
 };
+
+// What proving a kernel with these steps must give when it passes, computed without running it: how the claims of
+// another machine are checked. `kernel_hash` and `spec_hash` as prove() takes them from the kernel.
+ProofResult expected_proof(const std::string &kernel_hash, const std::string &spec_hash,
+                           const compiler::KernelSpec &spec, const std::vector<ProofStep> &steps,
+                           FixtureCache &fixtures);
 
 // Told before and after each step of generated code, so that the caller can say where it stood and bound its time.
 struct ProofWatch {

@@ -73,6 +73,8 @@ class Tuner::Shape {
       FieldTools tools{tuner.records_,
                        *tuner.farm_,
                        *tuner.timer_,
+                       tuner.runner_.get(),
+                       tuner.host_,
                        tuner.machine_,
                        tuner.run_,
                        tuner.options_,
@@ -374,16 +376,33 @@ class Tuner::Shape {
   std::string default_layout_;
 };
 
+namespace {
+
+// The target that was asked for, or the widest that the machine runs. Throws Error when the machine lacks instructions.
+const schedules::Target &choose_target(const std::string &name, const Machine &machine) {
+  if (name.empty()) return schedules::host_target(machine.fingerprint.isa);
+  const schedules::Target &target = schedules::find_target(name);
+  if ((target.isa_needs & ~machine.fingerprint.isa) != 0)
+    throw Error(fmt::format("target {} needs instructions that {} lacks", name, machine.fingerprint.brand));
+  return target;
+}
+
+}  // namespace
+
 Tuner::Tuner(Records &records, const RunFolder &run_folder, TunerOptions options)
     : records_(records),
       folder_(run_folder),
       options_(std::move(options)),
-      target_(schedules::host_target(runtime::machine_isa())) {
-  machine_ =
-      records_.machine(runtime::machine_fingerprint(), runtime::machine_cores(), runtime::last_level_cache_bytes());
+      runner_(options_.runner.empty() ? nullptr : std::make_unique<Runner>(options_.runner, options_.cancel)),
+      host_(runner_ ? runner_->machine() : this_machine()),
+      target_(choose_target(options_.target, host_)) {
+  if (host_.emulated && options_.patience.first_decode != 0)
+    throw Error(fmt::format("{} is emulated, so it can prove kernels but not time them: give --patience estimate",
+                            runner_ ? fmt::format("runner '{}'", options_.runner) : "this machine"));
+  machine_ = records_.machine(host_.fingerprint, host_.cores, host_.cache_bytes);
   run_ = records_.new_run();
-  farm_ = std::make_unique<Farm>(options_.worker, runtime::machine_cores(), folder_.path(), options_.limits,
-                                 options_.cancel);
+  farm_ = std::make_unique<Farm>(options_.worker, std::min(runtime::machine_cores(), host_.cores), folder_.path(),
+                                 options_.limits, options_.cancel, options_.runner);
   timer_ = std::make_unique<Worker>(options_.worker, options_.cancel);
 }
 

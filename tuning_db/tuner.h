@@ -61,6 +61,8 @@ struct TunerOptions {
   double time_limit = 0;  // seconds; 0: the patience's own
   bool again = false;     // tune even what has a winner
   WorkerCommand worker;
+  std::string target;  // empty: the widest that the machine runs
+  std::string runner;  // a command that reaches the machine to prove and time on; empty: this one
   FarmLimits limits;
   std::string build;  // identifies the program: another build compiles anew
   const std::atomic<bool> *cancel = nullptr;
@@ -76,7 +78,7 @@ struct TuningResult {
 
 class Tuner {
  public:
-  // `run_folder` must outlive the tuner.
+  // `run_folder` must outlive the tuner. Throws Error when the runner or the target will not do.
   Tuner(Records &records, const RunFolder &run_folder, TunerOptions options);
   ~Tuner();
 
@@ -85,6 +87,8 @@ class Tuner {
   TuningResult run(const std::vector<KernelWork> &works);
 
   Farm &farm() { return *farm_; }
+  // What kernels are tuned for.
+  const Machine &machine() const { return host_; }
 
  private:
   class Shape;
@@ -93,6 +97,8 @@ class Tuner {
   Records &records_;
   const RunFolder &folder_;
   TunerOptions options_;
+  std::unique_ptr<Runner> runner_;
+  Machine host_;
   const schedules::Target &target_;
   int64_t machine_ = 0, run_ = 0;
   std::unique_ptr<Farm> farm_;

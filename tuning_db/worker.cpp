@@ -14,6 +14,8 @@
 #include <chrono>
 #include <csignal>
 #include <cstring>
+#include <thread>
+#include <utility>
 
 extern char **environ;
 
@@ -75,13 +77,42 @@ void Worker::start() {
   status_ = static_cast<char *>(mmap(nullptr, kStatusBytes, PROT_READ | PROT_WRITE, MAP_SHARED, status, 0));
   if (status_ == MAP_FAILED) throw Error("worker: no memory");
 
+  const int error = spawn(theirs, status);
+  close(theirs);
+  close(status);
+  if (error != 0) {
+    pid_ = -1;
+    throw Error(fmt::format("worker: cannot start {}: {}", command_.program, std::strerror(error)));
+  }
+}
+
+// Gives the error's number, or 0.
+int Worker::spawn(int socket, int status) {
+  if (command_.serve) {
+    pid_ = fork();
+    if (pid_ != 0) return pid_ < 0 ? errno : 0;
+    const int quiet = open("/dev/null", O_RDWR | O_CLOEXEC);
+    const std::pair<int, int> descriptors[] = {
+        {quiet, 0}, {quiet, 1}, {errors_, 2}, {socket, kWorkerSocket}, {status, kWorkerStatus}};
+    bool good = setpgid(0, 0) == 0;
+    for (const auto &[from, to] : descriptors) good = good && dup2(from, to) == to;
+    close(socket_);  // else this process would keep its own end of the conversation open
+    close(socket);
+    _exit(good ? command_.serve() : 1);
+  }
   posix_spawn_file_actions_t files;
   posix_spawn_file_actions_init(&files);
-  posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_WRONLY, 0);
-  posix_spawn_file_actions_adddup2(&files, errors_, 2);
-  posix_spawn_file_actions_adddup2(&files, theirs, kWorkerSocket);
-  posix_spawn_file_actions_adddup2(&files, status, kWorkerStatus);
+  if (command_.over_stdio) {
+    posix_spawn_file_actions_adddup2(&files, socket, 0);
+    posix_spawn_file_actions_adddup2(&files, socket, 1);
+    posix_spawn_file_actions_adddup2(&files, errors_, 2);
+  } else {
+    posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_WRONLY, 0);
+    posix_spawn_file_actions_adddup2(&files, errors_, 2);
+    posix_spawn_file_actions_adddup2(&files, socket, kWorkerSocket);
+    posix_spawn_file_actions_adddup2(&files, status, kWorkerStatus);
+  }
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   // A group of its own: Ctrl-C is for the tuner, which finishes in order.
@@ -97,17 +128,12 @@ void Worker::start() {
   const int error = posix_spawn(&pid_, command_.program.c_str(), &files, &attributes, argv.data(), environ);
   posix_spawn_file_actions_destroy(&files);
   posix_spawnattr_destroy(&attributes);
-  close(theirs);
-  close(status);
-  if (error != 0) {
-    pid_ = -1;
-    throw Error(fmt::format("worker: cannot start {}: {}", command_.program, std::strerror(error)));
-  }
+  return error;
 }
 
 void Worker::stop() {
   if (pid_ > 0) {
-    kill(pid_, SIGKILL);
+    kill(command_.over_stdio ? -pid_ : pid_, SIGKILL);
     waitpid(pid_, nullptr, 0);
   }
   pid_ = -1;
@@ -137,31 +163,49 @@ void Worker::fail(const std::string &why) {
   throw WorkerFailure(message);
 }
 
+// How the process ended, or -1 when it has not within two seconds of closing its end; then it is still there.
+int Worker::end_status() {
+  const auto deadline = Clock::now() + std::chrono::seconds(2);
+  for (int state = 0; Clock::now() < deadline;) {
+    if (waitpid(pid_, &state, WNOHANG) != 0) {
+      if (command_.over_stdio) kill(-pid_, SIGKILL);  // children that it left behind
+      pid_ = -1;
+      return state;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return -1;
+}
+
 nlohmann::json Worker::call(const nlohmann::json &request, double limit_seconds) {
   if (pid_ < 0) start();
   const std::string line = request.dump() + "\n";
-  for (size_t sent = 0; sent < line.size();) {
-    const ssize_t n = send(socket_, line.data() + sent, line.size() - sent, MSG_NOSIGNAL);
-    if (n < 0 && errno != EINTR) break;  // the read below says why it died
-    if (n > 0) sent += static_cast<size_t>(n);
-  }
   const auto deadline = Clock::now() + std::chrono::duration<double>(limit_seconds);
-  std::string reply;
-  while (reply.empty() || reply.back() != '\n') {
+  // Waits a little for the socket; gives up when told to or when the time is over.
+  const auto wait_for = [&](short event) {
     if (cancel_ && cancel_->load()) {
       stop();
       throw Interrupted();
     }
     if (Clock::now() > deadline) fail(fmt::format("no answer after {:.0f} s", limit_seconds));
-    pollfd waiting{socket_, POLLIN, 0};
-    if (poll(&waiting, 1, 50) <= 0) continue;
+    pollfd waiting{socket_, event, 0};
+    return poll(&waiting, 1, 50) > 0;
+  };
+  for (size_t sent = 0; sent < line.size();) {
+    if (!wait_for(POLLOUT)) continue;
+    const ssize_t n = send(socket_, line.data() + sent, line.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0 && errno != EINTR && errno != EAGAIN) break;  // the read below says why it died
+    if (n > 0) sent += static_cast<size_t>(n);
+  }
+  std::string reply;
+  while (reply.empty() || reply.back() != '\n') {
+    if (!wait_for(POLLIN)) continue;
     char buffer[16384];
     const ssize_t n = read(socket_, buffer, sizeof buffer);
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) {
-      int state = 0;
-      waitpid(pid_, &state, 0);
-      pid_ = -1;
+      const int state = end_status();
+      if (state < 0) fail("closed its output and went on");
       fail(WIFSIGNALED(state) ? signal_name(WTERMSIG(state)) : fmt::format("exit with status {}", WEXITSTATUS(state)));
     }
     reply.append(buffer, static_cast<size_t>(n));
@@ -170,7 +214,7 @@ nlohmann::json Worker::call(const nlohmann::json &request, double limit_seconds)
   const nlohmann::json answer = nlohmann::json::parse(reply, nullptr, false);
   if (answer.is_discarded() || !answer.is_object() || !answer.contains("ok")) fail("garbled answer");
   if (answer["ok"] == true) return answer;
-  throw Error(answer.value("error", "the worker gave no reason"));
+  throw WorkerRefusal(answer);
 }
 
 }  // namespace bittern::tuning

@@ -5,6 +5,8 @@
 #include <sys/types.h>
 
 #include <atomic>
+#include <functional>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -17,12 +19,29 @@ namespace bittern::tuning {
 struct WorkerCommand {
   std::string program = "/proc/self/exe";
   std::vector<std::string> arguments = {"worker"};
+  // Speaks over standard input and output: a command that somebody else wrote, perhaps with children of its own.
+  bool over_stdio = false;
+  // When set, the worker is a fork of this process that runs this, and no program is started: emulators cannot start
+  // programs. Only for processes of one thread.
+  std::function<int()> serve = {};
 };
 
 // The worker died, hung or spoke nonsense: what() is a reason fit for a rejected candidate.
 class WorkerFailure : public Error {
  public:
   using Error::Error;
+};
+// The worker answered that the request itself is at fault; its whole answer.
+class WorkerRefusal : public Error {
+ public:
+  explicit WorkerRefusal(const nlohmann::json &answer_) : Error(reason(answer_)), answer(answer_) {}
+  nlohmann::json answer;
+
+ private:
+  static std::string reason(const nlohmann::json &answer) {
+    const auto error = answer.find("error");
+    return error != answer.end() && error->is_string() ? error->get<std::string>() : "the worker gave no reason";
+  }
 };
 // The user interrupted the request.
 class Interrupted : public Error {
@@ -38,14 +57,17 @@ class Worker {
   Worker(const Worker &) = delete;
   Worker &operator=(const Worker &) = delete;
 
-  // Sends a request, waits at most `limit_seconds` for the answer. Throws WorkerFailure, Interrupted, or Error with the
-  // message when the worker answered that the request itself is at fault.
+  // Sends a request, waits at most `limit_seconds` for the answer. Throws WorkerFailure, Interrupted or
+  // WorkerRefusal.
   nlohmann::json call(const nlohmann::json &request, double limit_seconds);
+  // Ends the process; the next call starts another.
+  void stop();
   int restarts() const { return restarts_; }
 
  private:
   void start();
-  void stop();
+  int spawn(int socket, int status);
+  int end_status();
   [[noreturn]] void fail(const std::string &why);
   std::string last_words() const;
 
@@ -60,7 +82,14 @@ class Worker {
 inline constexpr int kWorkerSocket = 3, kWorkerStatus = 4;  // file descriptors of a worker
 inline constexpr size_t kStatusBytes = 4096;
 
-// The worker's side: serves requests until the parent is gone. Returns the exit status.
+// --- the worker's side ---
+// What requests of a name give; an Error's message goes to the parent.
+using WorkerOps = std::map<std::string, std::function<nlohmann::json(const nlohmann::json &request)>>;
+// Serves "prove", "time" and `more` until the parent is gone. Returns the exit status.
+int serve_worker(const WorkerOps &more);
+// The same with everything this program can do, code generation included.
 int worker_main();
+// Tells the parent what the worker is doing, should it end in the middle of it.
+void say_status(const std::string &text);
 
 }  // namespace bittern::tuning

@@ -11,23 +11,18 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <list>
 #include <map>
 #include <memory>
 #include <set>
 #include <thread>
 
-#include "codegen/backend.h"
 #include "compiler/parser.h"
 #include "compiler/printer.h"
 #include "runtime/bench/roof.h"
 #include "runtime/kernels/pack_loader.h"
 #include "runtime/machine/machine.h"
 #include "tuning_db/arena.h"
-#include "tuning_db/descriptor_json.h"
 #include "tuning_db/problem.h"
 #include "tuning_db/proof.h"
 #include "tuning_db/worker.h"
@@ -42,13 +37,6 @@ constexpr int64_t kLeastRoofBytes = int64_t{256} << 20, kMostRoofBytes = int64_t
 
 char *status_page = nullptr;
 
-void say_status(const std::string &text) {
-  if (!status_page) return;
-  const size_t length = std::min(text.size(), kStatusBytes - 1);
-  std::memcpy(status_page, text.data(), length);
-  status_page[length] = 0;
-}
-
 // The default action of SIGALRM ends the process: that is how a kernel that never returns is found out.
 void set_alarm(int64_t milliseconds) {
   itimerval timer{};
@@ -57,29 +45,17 @@ void set_alarm(int64_t milliseconds) {
   setitimer(ITIMER_REAL, &timer, nullptr);
 }
 
-std::string read_file(const std::string &path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw Error(fmt::format("cannot read {}", path));
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-void write_file(const std::string &path, const std::string &bytes) {
-  std::ofstream file(path, std::ios::binary);
-  file << bytes;
-  if (!file.flush()) throw Error(fmt::format("cannot write {}", path));
-}
-
 class Server {
  public:
+  explicit Server(const WorkerOps &more) : ops_(more) {
+    ops_["prove"] = [this](const json &request) { return prove_kernel(request); };
+    ops_["time"] = [this](const json &request) { return time(request); };
+  }
+
   json serve(const json &request) {
-    using Handler = json (Server::*)(const json &);
-    static const std::map<std::string, Handler> handlers = {{"compile", &Server::compile},
-                                                            {"link", &Server::link},
-                                                            {"prove", &Server::prove_kernel},
-                                                            {"time", &Server::time}};
-    const auto handler = handlers.find(request.at("op").get<std::string>());
-    if (handler == handlers.end()) throw Error("unknown request");
-    return (this->*handler->second)(request);
+    const auto op = ops_.find(request.at("op").get<std::string>());
+    if (op == ops_.end()) throw Error("unknown request");
+    return op->second(request);
   }
 
  private:
@@ -133,50 +109,6 @@ class Server {
     return *library.pack->kernels[index];
   }
 
-  // {spec, schedule, target, fixed, m_min, m_max, symbol, meanings_on, unchecked, folder}
-  // -> {objects: [path], descriptor, ms, library}
-  json compile(const json &request) {
-    const auto schedule_text = request.at("schedule").get<std::string>();
-    say_status("compiling " + schedule_text);
-    const auto start = std::chrono::steady_clock::now();
-    const schedules::Schedule schedule = schedules::parse_schedule(schedule_text);
-    const schedules::Target &target = schedules::find_target(request.at("target").get<std::string>());
-    codegen::Request wanted{spec(request),
-                            schedule,
-                            target,
-                            request.at("fixed").get<compiler::Sizes>(),
-                            request.at("m_min"),
-                            request.at("m_max"),
-                            request.at("symbol")};
-    if (const auto on = request.value("meanings_on", std::string()); !on.empty())
-      wanted.meanings_on = &schedules::find_target(on);
-    wanted.unchecked = request.value("unchecked", false);
-    const codegen::Compiled compiled = codegen::compile(wanted);
-    const double ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
-    const std::string stem = request.at("folder").get<std::string>() + "/" + wanted.symbol;
-    json paths = json::array();
-    for (size_t i = 0; i < compiled.objects.size(); ++i) {
-      paths.push_back(fmt::format("{}.{}.o", stem, i));
-      write_file(paths.back(), compiled.objects[i]);
-    }
-    return {{"objects", paths}, {"descriptor", descriptor_to_json(compiled.descriptor)}, {"ms", ms}};
-  }
-
-  // {objects: [path], rows: [{descriptor, proof, threads, roof_pct}], target, path}
-  json link(const json &request) {
-    say_status("linking");
-    std::vector<codegen::TableRow> rows;
-    for (const json &row : request.at("rows"))
-      rows.push_back(
-          {descriptor_from_json(row.at("descriptor")), row.at("proof"), row.at("threads"), row.at("roof_pct")});
-    std::vector<std::string> objects;
-    for (const json &path : request.at("objects")) objects.push_back(read_file(path));
-    objects.push_back(codegen::emit_pack_table(rows, "bt_pack_table",
-                                               schedules::find_target(request.at("target").get<std::string>())));
-    codegen::link_shared(objects, {"bt_pack_table"}, request.at("path"));
-    return json::object();
-  }
-
   // {spec, library, index, hash, sizes, proof_sizes, threads, references, call_ms}
   // -> {passed, reason, inputs, reference, id}
   json prove_kernel(const json &request) {
@@ -208,15 +140,12 @@ class Server {
                                         set_alarm(call_ms);
                                       },
                                       [] { set_alarm(0); }});
-    return {{"passed", result.passed},
-            {"reason", result.reason},
-            {"inputs", result.inputs},
-            {"reference", result.reference},
-            {"id", result.id}};
+    return {{"passed", result.passed},       {"reason", result.reason}, {"inputs", result.inputs},
+            {"reference", result.reference}, {"steps", result.steps},   {"id", result.id}};
   }
 
   // {spec, sizes, threads, libraries: [path], rounds, block_us, cold_bytes, read_roof, multiply_roof, call_ms}
-  // -> {samples: [round][library] microseconds, read_gb_s: [round], int8_gop_s: [round]}
+  // -> {samples: [round][library] microseconds, calls: [library], read_gb_s: [round], int8_gop_s: [round]}
   json time(const json &request) {
     say_status("preparing operands");
     const int threads = request.at("threads");
@@ -263,9 +192,10 @@ class Server {
       if (read_roof) reads.push_back(crew.roof->sample_read());
       if (multiply_roof) multiplies.push_back(crew.roof->sample_multiply());
     }
-    return {{"samples", samples}, {"read_gb_s", reads}, {"int8_gop_s", multiplies}};
+    return {{"samples", samples}, {"calls", calls}, {"read_gb_s", reads}, {"int8_gop_s", multiplies}};
   }
 
+  WorkerOps ops_;
   std::map<std::string, std::unique_ptr<compiler::KernelSpec>> specs_;
   std::map<std::string, Library> libraries_;
   std::set<std::string> layouts_;
@@ -304,7 +234,14 @@ bool write_line(const std::string &line) {
 
 }  // namespace
 
-int worker_main() {
+void say_status(const std::string &text) {
+  if (!status_page) return;
+  const size_t length = std::min(text.size(), kStatusBytes - 1);
+  std::memcpy(status_page, text.data(), length);
+  status_page[length] = 0;
+}
+
+int serve_worker(const WorkerOps &more) {
   const rlimit no_core{0, 0};
   setrlimit(RLIMIT_CORE, &no_core);
   void *page = mmap(nullptr, kStatusBytes, PROT_READ | PROT_WRITE, MAP_SHARED, kWorkerStatus, 0);
@@ -317,7 +254,7 @@ int worker_main() {
     _exit(0);
   }).detach();
 
-  Server server;
+  Server server(more);
   for (std::string line; read_line(line);) {
     json reply;
     try {

@@ -186,18 +186,26 @@ class Gemm {
     kb_.loop(from, to, quads, [&](Value *begin) {
       Value *end = kb_.minimum(b_.CreateAdd(begin, kb_.i64(quads)), to);
       Values partial(static_cast<size_t>(tile_vectors() * mt_), llvm::Constant::getNullValue(wide_->partial()));
-      // Ends are multiples of 4 quads, so unrolling by 1, 2 or 4 leaves no rest.
-      partial = kb_.loop(begin, end, unroll_, partial, [&](Value *at, const Values &carried) {
+      if (in_pairs()) partial.assign(partial.size() / 2, llvm::Constant::getNullValue(kb_.vector(b_.getInt32Ty(), 16)));
+      // Ends are multiples of 4 quads, so steps of 1, 2 or 4 leave no rest.
+      const int64_t step = in_pairs() ? std::max<int64_t>(2, unroll_) : unroll_;
+      partial = kb_.loop(begin, end, step, partial, [&](Value *at, const Values &carried) {
         Values next = carried;
-        for (int64_t u = 0; u < unroll_; ++u) add_quad(codes, activations, b_.CreateAdd(at, kb_.i64(u)), next);
+        for (int64_t u = 0; u < step; u += in_pairs() ? 2 : 1) {
+          Value *quad = b_.CreateAdd(at, kb_.i64(u));
+          if (in_pairs())
+            add_quad_pair(codes, activations, quad, next);
+          else
+            add_quad(codes, activations, quad, next);
+        }
         return next;
       });
+      const Values words = widened(partial);
       for (int64_t t = 0; t < mt_; ++t) {
         for (int64_t r = 0; r < tile_vectors(); ++r) {
           Value *place = b_.CreateGEP(b_.getInt32Ty(), sums, kb_.i64(t * block_rows_ + r * wide_->lanes() / 4));
           Value *sum = b_.CreateAlignedLoad(wide_->words(), place, llvm::Align(4));
-          b_.CreateAlignedStore(b_.CreateAdd(sum, wide_->widen(partial[static_cast<size_t>(r * mt_ + t)])), place,
-                                llvm::Align(4));
+          b_.CreateAlignedStore(b_.CreateAdd(sum, words[static_cast<size_t>(r * mt_ + t)]), place, llvm::Align(4));
         }
       }
     });
@@ -205,6 +213,52 @@ class Gemm {
 
   // Vectors of rows in the register tile.
   int64_t tile_vectors() const { return nr_ * 32 / wide_->lanes(); }
+
+  // Two quads for pairs of tokens, where one instruction takes both: sums lie as the instruction set has them.
+  void add_quad_pair(Value *codes, const Values &activations, Value *quad, Values &sums) {
+    Values vectors;
+    for (int64_t r = 0; r < nr_; ++r) {
+      Value *halves[2];
+      for (int64_t q = 0; q < 2; ++q) {
+        Value *unit = b_.CreateMul(b_.CreateAdd(quad, kb_.i64(q)), kb_.i64(nr_ * 32), "", false, true);
+        Value *place = b_.CreateGEP(b_.getInt8Ty(), codes, b_.CreateAdd(unit, kb_.i64(32 * r)));
+        halves[q] = b_.CreateAlignedLoad(isa_->words(), place, llvm::Align(32));
+      }
+      Value *rows =
+          b_.CreateShuffleVector(halves[0], halves[1], {0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15});
+      vectors.push_back(b_.CreateBitCast(rows, kb_.vector(b_.getInt8Ty(), 64)));
+    }
+    Value *k = b_.CreateMul(quad, kb_.i64(kQuad), "", false, true);
+    for (int64_t t = 0; t < mt_; t += 2) {
+      Value *both = llvm::PoisonValue::get(kb_.vector(b_.getInt64Ty(), 2));
+      for (int64_t own = 0; own < 2; ++own) {
+        Value *place = b_.CreateGEP(b_.getInt8Ty(), activations[static_cast<size_t>(t + own)], k);
+        both = b_.CreateInsertElement(both, b_.CreateAlignedLoad(b_.getInt64Ty(), place, llvm::Align(1)),
+                                      static_cast<uint64_t>(own));
+      }
+      both = b_.CreateBitCast(both, kb_.vector(b_.getInt8Ty(), 16));
+      for (int64_t r = 0; r < nr_; ++r) {
+        Value *&sum = sums[static_cast<size_t>((r * mt_ + t) / 2)];
+        sum = isa_->accumulate_pair(sum, vectors[static_cast<size_t>(r)], both);
+      }
+    }
+  }
+
+  // The register tile's sums as words, one vector for every row vector and token.
+  Values widened(const Values &partial) {
+    Values words;
+    for (Value *sum : partial) {
+      if (!in_pairs()) {
+        words.push_back(wide_->widen(sum));
+        continue;
+      }
+      words.push_back(b_.CreateShuffleVector(sum, {0, 2, 4, 6, 8, 10, 12, 14}));
+      words.push_back(b_.CreateShuffleVector(sum, {1, 3, 5, 7, 9, 11, 13, 15}));
+    }
+    return words;
+  }
+
+  bool in_pairs() const { return isa_->has_pairs() && tile_vectors() == nr_ && mt_ % 2 == 0; }
 
   void add_quad(Value *codes, const Values &activations, Value *quad, Values &sums) {
     Value *unit = b_.CreateGEP(b_.getInt8Ty(), codes, b_.CreateMul(quad, kb_.i64(nr_ * 32), "", false, true));

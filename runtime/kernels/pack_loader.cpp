@@ -181,7 +181,7 @@ void LoadedPack::unload() {
   if (memory_ >= 0) close(memory_);
 }
 
-std::string pack_folder() { return cache_folder() + "/packs/" + machine_fingerprint().id(); }
+std::string pack_folder(const std::string &fingerprint) { return cache_folder() + "/packs/" + fingerprint; }
 
 std::vector<std::unique_ptr<LoadedPack>> load_packs(const std::string &folder, const Warn &warn) {
   std::vector<std::unique_ptr<LoadedPack>> packs;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "runtime/kernels/dispatch.h"
+#include "runtime/machine/machine.h"
 
 namespace bittern::runtime {
 
@@ -27,8 +28,8 @@ class LoadedPack {
   const bt_pack *pack_ = nullptr;
 };
 
-// The folder for this machine's packs, <cache>/packs/<fingerprint id>.
-std::string pack_folder();
+// The folder for a machine's packs, <cache>/packs/<fingerprint id>; by default this machine's.
+std::string pack_folder(const std::string &fingerprint = machine_fingerprint().id());
 
 // Every valid pack in a folder, newest manifest first; a warning for each that is not, and for a folder that others
 // could write to. A folder that does not exist holds no packs.

@@ -52,5 +52,15 @@ llvm::Value *shuffle_bytes(llvm::IRBuilder<> &b, const Values &operands);
 // {table, indices} over the whole vector, whose length is a power of two; higher bits of an index are ignored (vpermb).
 llvm::Value *permute_bytes(llvm::IRBuilder<> &b, const Values &operands);
 
+// AArch64: signed bytes times signed bytes in int16 lanes (smull); neighbouring lanes added in lanes of twice the width
+// (saddlp); {sums, bytes, bytes}: four products added to every int32 sum (sdot); {sums, bytes, bytes}: the products of
+// two rows of 8 bytes with two rows of 8, sums of the first row first (smmla); {table, indices}: the byte of the 16
+// that an index names, 0 where there is none (tbl).
+llvm::Value *multiply_long(llvm::IRBuilder<> &b, const Values &operands);
+llvm::Value *add_neighbours_long(llvm::IRBuilder<> &b, const Values &operands);
+llvm::Value *dot_signed(llvm::IRBuilder<> &b, const Values &operands);
+llvm::Value *matrix_multiply_signed(llvm::IRBuilder<> &b, const Values &operands);
+llvm::Value *look_up_or_zero(llvm::IRBuilder<> &b, const Values &operands);
+
 }  // namespace meaning
 }  // namespace bittern::codegen

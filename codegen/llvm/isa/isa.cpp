@@ -81,6 +81,10 @@ Value *Isa::multiply_add_halves(Value *x, Value *y) { return meaning::multiply_a
 
 Value *Isa::look_up(Value *tables, Value *indices) { return meaning::shuffle_bytes(f_.b, {tables, indices}); }
 
+Value *Isa::accumulate_pair(Value *, Value *, Value *) {
+  throw Error(fmt::format("target {} has no products of rows and tokens in pairs", f_.target.name));
+}
+
 Value *Isa::look_up_64(Value *, Value *) {
   throw Error(fmt::format("target {} has no look-up in tables of 64 bytes", f_.target.name));
 }

@@ -34,6 +34,11 @@ class Isa {
   // A partial as words: lane i is the sum of the products of bytes 4 i .. 4 i + 3.
   virtual llvm::Value *widen(llvm::Value *sum) = 0;
 
+  // Whether one instruction multiplies two rows by two tokens, and that: `codes` (<64 x i8>) are 8 k of each of 8 rows,
+  // `activations` (<16 x i8>) 8 k of each of two tokens, `sum` <16 x i32>, lane 2 r + t for row r and token t.
+  virtual bool has_pairs() const { return false; }
+  virtual llvm::Value *accumulate_pair(llvm::Value *sum, llvm::Value *codes, llvm::Value *activations);
+
   // int16 lanes to half as many int32 lanes: x[2 i] * y[2 i] + x[2 i + 1] * y[2 i + 1], wrapping. Of 8, 16 or 32 lanes.
   virtual llvm::Value *multiply_add_halves(llvm::Value *x, llvm::Value *y);
   // Table look-up: byte i of the result is tables[i / 16 * 16 + indices[i]]. Indices lie in 0 .. 15. Vectors of a

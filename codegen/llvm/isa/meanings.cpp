@@ -80,4 +80,47 @@ Value *permute_bytes(llvm::IRBuilder<> &b, const Values &operands) {
   return select_from(b, operands[0], operands[1], lanes_of(operands[0]));
 }
 
+namespace {
+
+// x with integer lanes of twice the width.
+Value *widened(llvm::IRBuilder<> &b, Value *x, unsigned times) {
+  const auto *type = llvm::cast<llvm::FixedVectorType>(x->getType());
+  return b.CreateSExt(x, lanes(b.getIntNTy(type->getScalarSizeInBits() * times), type->getNumElements()));
+}
+
+}  // namespace
+
+Value *multiply_long(llvm::IRBuilder<> &b, const Values &operands) {
+  return b.CreateMul(widened(b, operands[0], 2), widened(b, operands[1], 2));
+}
+
+Value *add_neighbours_long(llvm::IRBuilder<> &b, const Values &operands) {
+  Value *wide = widened(b, operands[0], 2);
+  return b.CreateAdd(every(b, wide, 0, 2), every(b, wide, 1, 2));
+}
+
+Value *dot_signed(llvm::IRBuilder<> &b, const Values &operands) {
+  Value *products = b.CreateMul(widened(b, operands[1], 4), widened(b, operands[2], 4));
+  Value *sum = operands[0];
+  for (int place = 0; place < 4; ++place) sum = b.CreateAdd(sum, every(b, products, place, 4));
+  return sum;
+}
+
+Value *matrix_multiply_signed(llvm::IRBuilder<> &b, const Values &operands) {
+  Value *x = widened(b, operands[1], 4), *y = widened(b, operands[2], 4);
+  Value *sum = operands[0];
+  for (int k = 0; k < 8; ++k) {
+    Value *left = b.CreateShuffleVector(x, {k, k, 8 + k, 8 + k});
+    Value *right = b.CreateShuffleVector(y, {k, 8 + k, k, 8 + k});
+    sum = b.CreateAdd(sum, b.CreateMul(left, right));
+  }
+  return sum;
+}
+
+Value *look_up_or_zero(llvm::IRBuilder<> &b, const Values &operands) {
+  llvm::Type *type = operands[1]->getType();
+  return b.CreateSelect(b.CreateICmpULT(operands[1], llvm::ConstantInt::get(type, 16)),
+                        select_from(b, operands[0], operands[1], 16), llvm::Constant::getNullValue(type));
+}
+
 }  // namespace bittern::codegen::meaning

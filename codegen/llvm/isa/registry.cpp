@@ -16,6 +16,9 @@ const std::vector<IsaRow> &isa_registry() {
       {"avx-vnni", make_avx_vnni, avx_vnni_instructions},
       {"avx512-bw", make_avx512_bw, avx512_bw_instructions},
       {"avx512-vnni", make_avx512_vnni, avx512_vnni_instructions},
+      {"neon", make<NeonIsa>, neon_instructions},
+      {"neon-dot", make_neon_dot, neon_dot_instructions},
+      {"neon-matrix", make_neon_matrix, neon_matrix_instructions},
   };
   return table;
 }

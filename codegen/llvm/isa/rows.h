@@ -34,6 +34,14 @@ class Avx2Isa : public GenericIsa {
   llvm::Value *look_up(llvm::Value *tables, llvm::Value *indices) override;
 };
 
+class NeonIsa : public GenericIsa {
+ public:
+  using GenericIsa::GenericIsa;
+  llvm::Value *accumulate(llvm::Value *sum, llvm::Value *codes, llvm::Value *activations) override;
+  llvm::Value *widen(llvm::Value *sum) override;
+  llvm::Value *look_up(llvm::Value *tables, llvm::Value *indices) override;
+};
+
 template <typename T>
 std::unique_ptr<Isa> make(FunctionBuilder &f, unsigned lanes) {
   return std::make_unique<T>(f, lanes);
@@ -49,5 +57,10 @@ std::unique_ptr<Isa> make_avx512_bw(FunctionBuilder &f, unsigned lanes);
 const std::vector<Instruction> &avx512_bw_instructions();
 std::unique_ptr<Isa> make_avx512_vnni(FunctionBuilder &f, unsigned lanes);
 const std::vector<Instruction> &avx512_vnni_instructions();
+const std::vector<Instruction> &neon_instructions();
+std::unique_ptr<Isa> make_neon_dot(FunctionBuilder &f, unsigned lanes);
+const std::vector<Instruction> &neon_dot_instructions();
+std::unique_ptr<Isa> make_neon_matrix(FunctionBuilder &f, unsigned lanes);
+const std::vector<Instruction> &neon_matrix_instructions();
 
 }  // namespace bittern::codegen

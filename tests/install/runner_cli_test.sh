@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# bitnet-tune for another machine, from outside: candidates in a folder that bitnet-worker proves, tuning through a
+# runner, and one clear error for what can go wrong with targets, folders and runners. What runners may claim and may
+# not is tests/proof/runner_test.cpp's.
+set -uo pipefail
+tune=$2/bin/bitnet-tune
+worker=$2/bin/bitnet-worker
+liar="python3 $1/tests/proof/lying_runner.py"
+for program in "$tune" "$worker"; do
+  [ -x "$program" ] || { echo "$program is not built" >&2; exit 1; }
+done
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+export BITTERN_CACHE=$scratch/cache
+bad=0
+complain() {
+  echo "$1" >&2
+  bad=1
+}
+
+# refuses WORDS COMMAND...: exit status 1, nothing on stdout, one line on stderr with these words.
+refuses() {
+  local words=$1 status=0
+  shift
+  "$@" >"$scratch/out" 2>"$scratch/err" || status=$?
+  [ $status = 1 ] || complain "$*: exit status $status: $(cat "$scratch/err")"
+  [ ! -s "$scratch/out" ] || complain "$*: printed $(cat "$scratch/out")"
+  [ "$(wc -l <"$scratch/err")" = 1 ] || complain "$*: not one line: $(cat "$scratch/err")"
+  grep -qF -- "$words" "$scratch/err" || complain "$*: no '$words' in: $(cat "$scratch/err")"
+}
+small=(--shapes 32x64 --batch 1 -t 1 --quiet)
+mkdir "$scratch/full"
+echo mine >"$scratch/full/file"
+refuses 'unknown target "vax"; known: x86-64' "$tune" "${small[@]}" --target vax --emit-only -o "$scratch/new"
+refuses 'needs a folder: -o DIR' "$tune" "${small[@]}" --target aarch64-neon --emit-only
+refuses 'is not empty' "$tune" "${small[@]}" --target aarch64-neon --emit-only -o "$scratch/full"
+refuses 'cannot create the folder' "$tune" "${small[@]}" --target aarch64-neon --emit-only -o /proc/none/there
+refuses 'cannot create the folder' "$tune" "${small[@]}" --target aarch64-neon --emit-only -o "$scratch/full/file"
+refuses 'target aarch64-neon needs instructions that' "$tune" "${small[@]}" --target aarch64-neon
+refuses "runner 'false': exit with status 1" "$tune" "${small[@]}" --runner false
+refuses "runner 'no-such-command': exit with status 127" "$tune" "${small[@]}" --runner no-such-command
+refuses 'is emulated, so it can prove kernels but not time them: give --patience estimate' \
+  "$tune" "${small[@]}" --runner "$liar emulated $worker"
+refuses 'claims a proof of another kernel' "$tune" "${small[@]}" --patience estimate --runner "$liar other-kernel $worker"
+[ "$(ls "$scratch/full")" = file ] || complain "a refused command wrote into the folder"
+[ ! -e "$scratch/new" ] || complain "a refused command made its folder"
+
+# A folder of candidates: proved, and not when a byte is another.
+"$tune" "${small[@]}" --target x86-64 --patience estimate --emit-only -o "$scratch/candidates" >"$scratch/out" 2>&1 ||
+  complain "--emit-only failed: $(cat "$scratch/out")"
+"$worker" "$scratch/candidates" >"$scratch/out" 2>&1 || complain "candidates are wrong: $(cat "$scratch/out")"
+grep -q '^exact w2a8_matmul llvm.gemv' "$scratch/out" || complain "no proof is named: $(cat "$scratch/out")"
+"$worker" "$scratch/candidates" --json | python3 -c '
+import json, sys
+result = json.load(sys.stdin)
+assert result["good"] == len(result["kernels"]) > 0 and not result["emulated"], result' || complain "not the JSON expected"
+printf x >>"$scratch/candidates/candidate_0.so"
+"$worker" "$scratch/candidates" >"$scratch/out" 2>&1 && complain "another file was taken for the candidate"
+grep -q 'its file has another hash' "$scratch/out" || complain "no reason: $(cat "$scratch/out")"
+refuses 'cannot read' "$worker" "$scratch/full"
+echo '{}' >"$scratch/full/candidates.json"
+refuses 'is not what bitnet-tune --emit-only writes' "$worker" "$scratch/full"
+
+# Tuning through a runner gives a pack for that machine, here this one.
+"$tune" "${small[@]}" --patience estimate --runner "$worker" -o "$scratch/pack" >"$scratch/out" 2>&1 ||
+  complain "tuning through a runner failed: $(cat "$scratch/out")"
+grep -q 'copy it to the other machine' "$scratch/out" || complain "does not say where the pack goes: $(cat "$scratch/out")"
+ls "$scratch"/pack/pack-*.so >/dev/null 2>&1 || complain "no pack"
+exit $bad

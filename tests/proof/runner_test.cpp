@@ -1,0 +1,176 @@
+// Proofs and times through a runner: an honest one gives what this machine gives, and one that fails, hangs or lies
+// ends the run with an error that says which runner and what was wrong.
+#include "tuning_db/runner.h"
+
+#include <doctest/doctest.h>
+
+#include <fstream>
+
+#include "compiler/library.h"
+#include "schedules/template.h"
+#include "tests/proof/worker_process.h"
+#include "tests/scratch_folder.h"
+#include "tuning_db/farm.h"
+#include "tuning_db/run_folder.h"
+
+using namespace bittern;
+using namespace bittern::tuning;
+using nlohmann::json;
+
+namespace {
+
+const std::string kWorker = BITTERN_BIN "/bitnet-worker";
+
+std::string liar(const std::string &mode) {
+  return "python3 " BITTERN_TEST_DATA "/../proof/lying_runner.py " + mode + " " + kWorker;
+}
+
+// One kernel, compiled and proved here, and what a proof elsewhere must say.
+struct Bench {
+  test::ScratchFolder base;
+  RunFolder folder{base.root()};
+  Problem problem = make_problem(compiler::builtin_kernel("w2a8_matmul"), {{"N", 33}, {"K", 130}}, 1, 1, "x86-64");
+  FarmJob job;
+  json request, expected;
+
+  Bench() {
+    const schedules::Target &target = schedules::find_target("x86-64");
+    job.problem = &problem;
+    job.compiled = problem.fixed;
+    job.symbol = "kernel";
+    job.schedule = schedules::print_schedule(
+        schedules::defaults(compiler::builtin_kernel("w2a8_matmul"), target).front().schedule);
+    std::vector<FarmJob> jobs = {job};
+    Farm(test_worker(), 1, folder.path(), {60, 60, 1000}, nullptr)
+        .run(jobs, Farm::Clock::time_point::max(), [](FarmJob &) {});
+    job = jobs.front();
+    REQUIRE_MESSAGE(job.rejected.empty(), job.rejected);
+    request = {{"op", "prove"}, {"spec", problem.spec_text},   {"library", job.library},
+               {"index", 0},    {"hash", job.object.sha256},   {"sizes", problem.sizes()},
+               {"threads", 1},  {"references", folder.path()}, {"call_ms", 1000}};
+    json question = request;
+    question["op"] = "expect";
+    question["descriptor"] = json::parse(job.object.descriptor);
+    Worker worker(test_worker());
+    expected = worker.call(question, 60);
+  }
+
+  json timing(bool roof) const {
+    return {{"op", "time"},
+            {"spec", problem.spec_text},
+            {"sizes", problem.sizes()},
+            {"threads", 1},
+            {"libraries", {job.library, job.library}},
+            {"rounds", 3},
+            {"block_us", 100.0},
+            {"cold_bytes", 1 << 16},
+            {"read_roof", roof},
+            {"multiply_roof", false},
+            {"call_ms", 1000}};
+  }
+};
+
+// What a runner's failure says, or "" when it does not fail.
+template <typename Action>
+std::string failure(Action action) {
+  try {
+    action();
+  } catch (const RunnerFailure &error) {
+    return error.what();
+  }
+  return "";
+}
+
+struct Case {
+  const char *mode, *says;
+};
+
+}  // namespace
+
+TEST_CASE("an honest runner proves and times as this machine does") {
+  const Bench bench;
+  CHECK(bench.expected.at("id") == bench.job.proof.proof_id);
+  CHECK(bench.expected.at("reference") == bench.job.proof.reference);
+  for (const std::string &command : {kWorker, liar("honest")}) {
+    Runner runner(command);
+    CHECK(runner.machine().fingerprint.id() == this_machine().fingerprint.id());
+    CHECK_FALSE(runner.machine().emulated);
+    CHECK(runner.prove(bench.request, bench.expected, 60).at("id") == bench.job.proof.proof_id);
+    const json times = runner.time(bench.timing(true), 33 * 130, 60);
+    CHECK(times.at("samples").size() == 3);
+    CHECK(times.at("read_gb_s").size() == 3);
+  }
+}
+
+TEST_CASE("a farm proves through a runner, and what crashes there is a rejected candidate") {
+  const Bench bench;
+  Farm farm(test_worker(), 1, bench.folder.path(), {60, 60, 1000}, nullptr, kWorker);
+  FarmJob good = bench.job, bad = bench.job;
+  good.proof = bad.proof = {};
+  good.symbol = "good";
+  bad.symbol = "bad";
+  bad.object.library.resize(bad.object.library.size() / 2);
+  std::vector<FarmJob> jobs = {bad, good};
+  farm.run(jobs, Farm::Clock::time_point::max(), [](FarmJob &) {});
+  CHECK_FALSE(jobs[0].rejected.empty());
+  CHECK_MESSAGE(jobs[1].rejected.empty(), jobs[1].rejected);
+  CHECK(jobs[1].proof.proof_id == bench.job.proof.proof_id);
+}
+
+TEST_CASE("a runner that fails, hangs or lies ends the run and says how") {
+  const Bench bench;
+  const RunnerLimits limits{2, 2};
+  const Case proofs[] = {
+      {"fails", "exit with status 3: no route to host"},
+      {"hangs", "no answer after 2 s"},
+      {"leaves", "closed its output and went on"},
+      {"garbles", "garbled answer"},
+      {"other-answer", "answers another request"},
+      {"other-version", "is of bittern 9.9.9"},
+      {"other-protocol", "speaks protocol 99"},
+      {"false-fingerprint", "claims a fingerprint that is not that of the processor"},
+      {"no-cores", "claims 0 cores"},
+      {"no-isa", "does not describe its machine"},
+      {"wrong-hash", "with another hash than it was sent"},
+      {"wrong-steps", "runs where there are"},
+      {"wrong-inputs", "over other inputs"},
+      {"wrong-reference", "against other reference outputs"},
+      {"other-kernel", "claims a proof of another kernel"},
+      {"no-reason", "gives no reason"},
+      {"no-verdict", "incomplete answer to \"prove\""},
+      {"dies-at-proof", "exit with status 255: connection reset"},
+  };
+  for (const Case &lie : proofs) {
+    CAPTURE(lie.mode);
+    Runner runner(liar(lie.mode), nullptr, limits);
+    const std::string said = failure([&] { runner.prove(bench.request, bench.expected, 2); });
+    CHECK_MESSAGE(said.find(lie.says) != std::string::npos, said);
+    CHECK_MESSAGE(said.find("runner 'python3 ") == 0, said);
+  }
+  const Case times[] = {
+      {"emulated", "is an emulator, and its times mean nothing"},
+      {"too-fast", "which no machine reaches"},
+      {"negative", "which no machine reaches"},
+      {"too-slow", "and answered after"},
+      {"few-rounds", "gives 2 rounds of times where 3"},
+      {"few-kernels", "gives 1 times for 2 kernels"},
+      {"no-roof", "gives 0 samples of read_gb_s"},
+      {"no-times", "incomplete answer to \"time\""},
+  };
+  for (const Case &lie : times) {
+    CAPTURE(lie.mode);
+    Runner runner(liar(lie.mode), nullptr, limits);
+    const std::string said =
+        failure([&] { runner.time(bench.timing(lie.mode == std::string("no-roof")), 33 * 130, 20); });
+    CHECK_MESSAGE(said.find(lie.says) != std::string::npos, said);
+  }
+}
+
+TEST_CASE("a runner's failure is not the candidate's") {
+  const Bench bench;
+  Farm farm(test_worker(), 1, bench.folder.path(), {60, 60, 1000}, nullptr, liar("other-kernel"));
+  FarmJob job = bench.job;
+  job.proof = {};
+  std::vector<FarmJob> jobs = {job};
+  CHECK_THROWS_AS(farm.run(jobs, Farm::Clock::time_point::max(), [](FarmJob &) {}), RunnerFailure);
+}
