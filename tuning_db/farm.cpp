@@ -101,6 +101,15 @@ json Farm::proof_request(const FarmJob &job, const std::string &library, size_t 
           {"threads", 1},   {"references", folder_},          {"call_ms", limits_.call_ms}};
 }
 
+void Farm::take_proof(FarmJob &job, const json &verdict) {
+  job.proof.passed = verdict.at("passed");
+  job.proof.reason = verdict.value("reason", "");
+  if (!job.proof.passed) return;
+  job.proof.inputs = verdict.at("inputs").dump();
+  job.proof.reference = verdict.at("reference");
+  job.proof.proof_id = verdict.at("id");
+}
+
 void Farm::make(Worker &worker, FarmJob &job) const {
   try {
     std::vector<std::string> paths;
@@ -147,14 +156,7 @@ void Farm::make(Worker &worker, FarmJob &job) const {
       write_file(library, job.object.library);
     }
     if (job.proof.id == 0) {
-      const json verdict = worker.call(proof_request(job, library, 0), limits_.proof_seconds);
-      job.proof.passed = verdict.at("passed");
-      job.proof.reason = verdict.value("reason", "");
-      if (job.proof.passed) {
-        job.proof.inputs = verdict.at("inputs").dump();
-        job.proof.reference = verdict.at("reference");
-        job.proof.proof_id = verdict.at("id");
-      }
+      take_proof(job, worker.call(proof_request(job, library, 0), limits_.proof_seconds));
     }
     if (!job.proof.passed) job.rejected = job.proof.reason;
     job.library = library;
@@ -177,16 +179,18 @@ void Farm::run(std::vector<FarmJob> &jobs, Clock::time_point deadline, const std
       [&](size_t i) { finished(jobs[i]); });
 }
 
-void Farm::prove_pack(const std::string &manifest, std::vector<FarmJob> &jobs,
+void Farm::prove_pack(const std::string &library, std::vector<FarmJob> &jobs,
                       const std::function<void(FarmJob &)> &finished) {
   each(
       jobs.size(), workers_.size(), Clock::time_point::max(),
       [&](Worker &worker, size_t i) {
         FarmJob &job = jobs[i];
         try {
-          const json verdict = worker.call(proof_request(job, manifest, job.index), limits_.proof_seconds);
+          const json verdict = worker.call(proof_request(job, library, job.index), limits_.proof_seconds);
           if (verdict.at("passed") != true)
             job.rejected = verdict.value("reason", "no reason given");
+          else if (job.proof.proof_id.empty())
+            take_proof(job, verdict);
           else if (verdict.at("id") != job.proof.proof_id)
             job.rejected = "the proof through the pack has another id";
         } catch (const Interrupted &) {
