@@ -30,7 +30,8 @@ StagedFolder::StagedFolder(const std::string &path) {
     if (access(path_.c_str(), W_OK) != 0) throw Error(fmt::format("output folder {}: {}", path, std::strerror(errno)));
   }
   stage_ = fmt::format("{}/.{}.emit-{}", whole.parent_path().string(), whole.filename().string(), getpid());
-  if (mkdir(stage_.c_str(), 0777) != 0)
+  // Told now, not after the work; made again when there is something to write, so that a kill leaves nothing.
+  if (mkdir(stage_.c_str(), 0777) != 0 || rmdir(stage_.c_str()) != 0)
     throw Error(fmt::format("output folder {}: cannot create it: {}", path, std::strerror(errno)));
 }
 

@@ -1,6 +1,7 @@
 /* An emitted library, held to a plain loop: every instruction set that runs here, every shape, batch sizes of every
  * kernel, every weight format, split among threads or not, at extreme activations, with nothing written outside; and
- * every misuse answered with its status. Compiles as C99 and as C++. Prints what it checked; exits 1 at a difference. */
+ * every misuse answered with its status. Compiles as C99 and as C++. Prints what it checked; exits 1 at a difference.
+ */
 #include <bittern_kernels.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -274,6 +275,7 @@ int main(void) {
   for (target = 0; bittern_target(target); ++target) {
     int64_t n, k;
     const char *name = bittern_target(target);
+    if (bittern_target_runs(name)) printf("runs %s\n", name);
     for (shape = 0; bittern_shape(shape, &n, &k); ++shape) {
       const bittern_kernels *kernels = bittern_find_target(name, n, k);
       int8_t *trits;
