@@ -176,8 +176,8 @@ class Emitter {
       EmitKernel &kernel = plan_.kernels[job.index];
       kernel.proof = job.proof;
       if (!job.rejected.empty() && wrong.empty()) wrong = fmt::format("{}: {}", kernel.name(), job.rejected);
-      say(0.1 + 0.85 * static_cast<double>(proved) / static_cast<double>(jobs.size()),
-          "proving", fmt::format("{}/{}, {}", proved, jobs.size(), kernel.name()));
+      say(0.1 + 0.85 * static_cast<double>(proved) / static_cast<double>(jobs.size()), "proving",
+          fmt::format("{}/{}, {}", proved, jobs.size(), kernel.name()));
     });
     if (!wrong.empty()) throw Error(fmt::format("not emitted, since a kernel is wrong: {}", wrong));
   }
