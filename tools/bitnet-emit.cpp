@@ -34,8 +34,8 @@ constexpr const char *kExamples = R"(Examples:
 The folder holds lib/libbittern_kernels.a, include/bittern_kernels.h (C99 and C++; it says how to use the library), a CMake
 package (find_package(BitternKernels), target BitternKernels::BitternKernels), a pkg-config file (bittern-kernels) and
 manifest.json, with the schedule and proof of each kernel. The library chooses among its instruction sets at run time and
-needs only a C library. Kernels that this machine can run are proved before anything is written; others are marked "not
-executed". The same command gives the same bytes.
+needs only a C library. Every kernel is proved before anything is written; what this machine cannot run is proved by the
+meanings of its instructions, and marked as not executed. The same command gives the same bytes.
 )";
 
 }  // namespace

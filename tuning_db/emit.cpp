@@ -77,6 +77,11 @@ void compile(EmitKernel &k) {
     }
     k.compiled = made(k.symbol);
     k.sha256 = hash_of(k.compiled);
+    if (!runs_here(k) && k.schedule.backend == "llvm") {
+      codegen::Request request{*k.spec, k.schedule, *k.target, k.fixed, k.m_min, k.m_max, k.symbol};
+      request.meanings_on = &schedules::host_target(runtime::machine_isa());
+      k.stand_in = codegen::compile(request);
+    }
   } catch (const json::exception &error) {
     throw Error(fmt::format("{}: its record is damaged: {}", k.name(), error.what()));
   } catch (const Error &error) {
@@ -146,37 +151,67 @@ class Emitter {
     return codegen::link_library(objects, rows, *plan_.baseline, scratch);
   }
 
-  // Through the library itself, made loadable: what is proved is what is linked, not what it was made from.
+  // Kernels that run here are proved through the library itself, made loadable: what is proved is what is linked. For
+  // the others, what stands in for them is proved.
   void prove_all(const std::string &scratch) {
+    std::vector<EmitKernel *> own, others;
+    for (EmitKernel &k : plan_.kernels) {
+      if (!runs_here(k) && !k.stand_in.objects.empty()) others.push_back(&k);
+      if (runs_here(k) && k.proof.proof_id.empty()) own.push_back(&k);
+    }
+    Farm farm(command_.worker, runtime::machine_cores(), scratch, command_.limits, cancel_);
+    if (!own.empty()) {
+      say(0.1, "linking", fmt::format("{} kernels", plan_.kernels.size()));
+      const std::string trial = scratch + "/library.so";
+      codegen::link_shared({linked(scratch)}, {"bt_pack_table"}, trial, codegen::library_imports());
+      std::vector<size_t> places;
+      for (const EmitKernel *k : own) places.push_back(static_cast<size_t>(k - plan_.kernels.data()));
+      prove(farm, trial, own, places, "proving", 0.1, others.empty() ? 0.95 : 0.5,
+            [](EmitKernel &k) -> ProofRecord & { return k.proof; });
+    }
+    if (others.empty()) return;
+    const std::string trial = scratch + "/stand-ins.so";
+    std::vector<codegen::TableRow> rows;
+    std::vector<std::string> objects;
+    std::vector<size_t> places;
+    for (const EmitKernel *k : others) {
+      places.push_back(rows.size());
+      rows.push_back({k->stand_in.descriptor, "", 0, 0});
+      objects.insert(objects.end(), k->stand_in.objects.begin(), k->stand_in.objects.end());
+    }
+    objects.push_back(codegen::emit_pack_table(rows, "bt_pack_table", schedules::host_target(runtime::machine_isa())));
+    codegen::link_shared(objects, {"bt_pack_table"}, trial);
+    prove(farm, trial, others, places, "proving by meanings", 0.5, 0.95,
+          [](EmitKernel &k) -> ProofRecord & { return k.stand_in_proof; });
+  }
+
+  // Proves kernels that have these places in a library's table.
+  void prove(Farm &farm, const std::string &library, const std::vector<EmitKernel *> &kernels,
+             const std::vector<size_t> &places, const char *doing, double from, double to,
+             ProofRecord &(*record)(EmitKernel &)) {
     std::vector<Problem> problems;
     std::vector<FarmJob> jobs;
-    problems.reserve(plan_.kernels.size());
-    for (size_t i = 0; i < plan_.kernels.size(); ++i) {
-      const EmitKernel &k = plan_.kernels[i];
-      if (!runs_here(k) || !k.proof.proof_id.empty()) continue;
+    problems.reserve(kernels.size());
+    for (size_t i = 0; i < kernels.size(); ++i) {
+      const EmitKernel &k = *kernels[i];
       // Sizes that stay open are proved at small values, and at the first shape's.
       compiler::Sizes sizes = k.fixed;
       if (!sizes.count("K")) sizes["K"] = plan_.shapes.front().k;
       problems.push_back(make_problem(*k.spec, sizes, k.m_min, 1, k.target->name));
       FarmJob job;
       job.problem = &problems.back();
-      job.object.sha256 = k.sha256;
-      job.index = i;
+      job.object.sha256 = runs_here(k) ? k.sha256 : hash_of(k.stand_in);
+      job.index = places[i];
       jobs.push_back(std::move(job));
     }
-    if (jobs.empty()) return;
-    say(0.1, "linking", fmt::format("{} kernels", plan_.kernels.size()));
-    const std::string trial = scratch + "/trial.so";
-    codegen::link_shared({linked(scratch)}, {"bt_pack_table"}, trial, codegen::library_imports());
-    Farm farm(command_.worker, runtime::machine_cores(), scratch, command_.limits, cancel_);
     size_t proved = 0;
     std::string wrong;
-    farm.prove_pack(trial, jobs, [&](FarmJob &job) {
+    farm.prove_pack(library, jobs, [&](FarmJob &job) {
       ++proved;
-      EmitKernel &kernel = plan_.kernels[job.index];
-      kernel.proof = job.proof;
+      EmitKernel &kernel = *kernels[static_cast<size_t>(&job - jobs.data())];
+      record(kernel) = job.proof;
       if (!job.rejected.empty() && wrong.empty()) wrong = fmt::format("{}: {}", kernel.name(), job.rejected);
-      say(0.1 + 0.85 * static_cast<double>(proved) / static_cast<double>(jobs.size()), "proving",
+      say(from + (to - from) * static_cast<double>(proved) / static_cast<double>(jobs.size()), doing,
           fmt::format("{}/{}, {}", proved, jobs.size(), kernel.name()));
     });
     if (!wrong.empty()) throw Error(fmt::format("not emitted, since a kernel is wrong: {}", wrong));
@@ -188,13 +223,17 @@ class Emitter {
     row["schedule"] = schedules::print_schedule(k.schedule);
     row["source"] = k.tuned ? "tuned" : "default";
     row["object_sha256"] = k.sha256;
-    if (k.proof.proof_id.empty())
-      row["proof"] = "not executed";
-    else
-      row["proof"] = {{"id", k.proof.proof_id},
-                      {"reference", k.proof.reference},
-                      {"inputs", json::parse(k.proof.inputs)},
-                      {"from_database", k.proof_from_database}};
+    // A kernel that was not executed may have been proved by its instructions' meanings.
+    const bool executed = !k.proof.proof_id.empty();
+    const ProofRecord &proof = executed ? k.proof : k.stand_in_proof;
+    row["proof"] = {{"executed", executed}};
+    if (!proof.proof_id.empty()) {
+      row["proof"]["id"] = proof.proof_id;
+      row["proof"]["reference"] = proof.reference;
+      row["proof"]["inputs"] = json::parse(proof.inputs);
+    }
+    if (executed) row["proof"]["from_database"] = k.proof_from_database;
+    if (!executed) row["proof"]["by_meanings_of_instructions"] = !proof.proof_id.empty();
     return row;
   }
 
@@ -244,8 +283,9 @@ class Emitter {
   }
 
   void summary(double seconds) const {
-    size_t proved = 0, recorded = 0;
+    size_t proved = 0, recorded = 0, by_meanings = 0;
     for (const EmitKernel &k : plan_.kernels) {
+      by_meanings += k.proof.proof_id.empty() && !k.stand_in_proof.proof_id.empty() ? 1 : 0;
       recorded += k.proof_from_database ? 1 : 0;
       proved += !k.proof.proof_id.empty() && !k.proof_from_database ? 1 : 0;
     }
@@ -260,6 +300,7 @@ class Emitter {
                                       {"proved", proved},
                                       {"proof_on_record", recorded},
                                       {"not_executed", unexecuted},
+                                      {"proved_by_meanings", by_meanings},
                                       {"library_bytes", bytes_},
                                       {"seconds", seconds}}
                              .dump(1));
@@ -268,7 +309,9 @@ class Emitter {
     fmt::print("{}: {} kernels for {} shapes on {}, {:.1f} KiB: {} proved", command_.out, plan_.kernels.size(),
                plan_.shapes.size(), fmt::join(names, ", "), static_cast<double>(bytes_) / 1024, proved);
     if (recorded) fmt::print(", {} with a proof on record for these very bytes", recorded);
-    if (unexecuted) fmt::print(", {} not executed (this machine lacks the instructions)", unexecuted);
+    if (unexecuted)
+      fmt::print(", {} not executed (this machine lacks the instructions; {} of them proved by what those mean)",
+                 unexecuted, by_meanings);
     fmt::print(" ({:.1f} s)\n", seconds);
   }
 

@@ -177,7 +177,7 @@ std::vector<const Target *> emit_targets(const std::string &names) {
     if (std::find(chosen.begin(), chosen.end(), &target) == chosen.end()) chosen.push_back(&target);
   };
   if (names.empty()) {
-    const std::string here = codegen::architecture_of(schedules::host_target());
+    const std::string here = codegen::architecture_of(schedules::host_target(runtime::machine_isa()));
     for (const Target &target : schedules::targets())
       if (codegen::architecture_of(target) == here) choose(target);
   }

@@ -28,6 +28,10 @@ struct EmitKernel {
   codegen::Compiled compiled;
   std::string sha256;  // of the compiled objects
   ProofRecord proof;   // without id: this machine cannot execute it
+  // What stands in for a kernel that this machine cannot execute: the same schedule with every instruction replaced by
+  // its meaning. It is proved, and never part of the library.
+  codegen::Compiled stand_in;
+  ProofRecord stand_in_proof;  // without id: there is none
   bool proof_from_database = false;
 
   std::string name() const;  // "320x256 M=1 on x86-64-avx2 as llvm.gemv{...}"

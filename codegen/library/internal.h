@@ -11,7 +11,7 @@
  * in order of M, their ranges covering every M. A handle is the address of a shape's first entry. */
 extern const bt_pack bt_pack_table;
 
-/* BT_ISA_* bits that this processor and operating system run (cpu_<architecture>.c). */
+/* BT_ISA_* bits that this processor and operating system run. */
 uint32_t bittern_cpu_isa(void);
 
 /* The C library's; no header of it is there when this is compiled. */

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "runtime/machine/isa.h"
 #include "runtime/machine/processor.h"
 
 namespace bittern::runtime {
@@ -50,7 +51,7 @@ int quota_cores() {
 }  // namespace
 
 uint32_t machine_isa() {
-  static const uint32_t isa = read_isa();
+  static const uint32_t isa = bt_processor_isa();
   return isa;
 }
 
