@@ -97,6 +97,27 @@ PY
 "$emit" --version | grep -q '^bitnet-emit [0-9]' || complain "--version"
 "$emit" --help | grep -q 'find_package(BitternKernels)' || complain "--help"
 
+# A model's matrices.
+"$emit" -m "$1/tests/data/demo" --target avx2 -o "$scratch/demo" --json --quiet 2>"$scratch/err" |
+  python3 -c 'import json, sys; o = json.load(sys.stdin); assert o["shapes"] >= 3 and o["targets"] == ["x86-64-avx2"], o' ||
+  complain "the demo model: $(cat "$scratch/err")"
+
+# AArch64, emitted here and run by an emulator as processors without and with the wider instruction sets.
+arm=$("$emit" --shapes 8x8 --target none -o "$scratch/none" 2>&1 | grep -o 'aarch64[a-z0-9-]*' | sort -u | paste -sd,)
+if [ -n "$arm" ]; then
+  "$emit" --shapes $shapes --target "$arm" -o "$scratch/arm" --quiet >/dev/null || complain "bitnet-emit --target $arm failed"
+  aarch64-linux-gnu-gcc -static -O1 -ffp-contract=off -I "$scratch/arm/include" "$data/emit_check.c" \
+    "$scratch/arm/lib/libbittern_kernels.a" -o "$scratch/check" || complain "emit_check.c does not link for AArch64"
+  for cpu in cortex-a72 neoverse-n1 max; do
+    qemu-aarch64 -cpu $cpu "$scratch/check" >"$scratch/out" || complain "emit_check.c fails on $cpu"
+    echo "$cpu: $(tail -n 1 "$scratch/out")"
+  done
+  PKG_CONFIG_PATH=$scratch/arm/lib/pkgconfig pkg-config --exists bittern-kernels || complain "no pkg-config file for AArch64"
+  ! cmake -S "$scratch/example" -B "$scratch/example/wrong" -DCMAKE_PREFIX_PATH="$scratch/arm" -DCMAKE_C_COMPILER="$cc" \
+    >"$scratch/out" 2>&1 || complain "CMake took a library for another architecture"
+  grep -q 'for aarch64' "$scratch/out" || complain "CMake does not say whose library it is: $(cat "$scratch/out")"
+fi
+
 # Winners of a database: the machine code comes out as it was proved, so its proof on record holds; where the record is
 # of other bytes, it is proved anew.
 db=$scratch/cache/tuning.sqlite
@@ -143,6 +164,7 @@ refuses() {
   [ -z "$(ls -A "$scratch/place")" ] || complain "bitnet-emit $*: left $(ls -A "$scratch/place")"
 }
 refuses 1 'unknown target "6502"; known: x86-64, x86-64-avx2' --shapes 8x8 --target 6502
+[ -z "$arm" ] || refuses 1 'different architectures' --shapes 8x8 --target "avx2,$arm"
 refuses 1 'unknown target ""' --shapes 8x8 --target avx2,,
 for shape in 0x8 8x0 8x-1 99999999999999999999x8 8 8x 8x8x8 x 8x8,; do refuses 1 "shapes '$shape'" --shapes "$shape"; done
 refuses 1 '16777216x16777216: more than' --shapes 16777216x16777216
