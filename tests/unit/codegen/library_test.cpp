@@ -20,7 +20,13 @@ namespace {
 
 // A target of an architecture, without kernels of its own.
 schedules::Target made_up(const std::string &architecture) {
-  return {architecture, 0, architecture + "-unknown-linux-gnu", "generic", "", "", 16, 16};
+  schedules::Target target = schedules::targets().front();
+  target.name = architecture;
+  target.isa_needs = BT_ISA_BASELINE;
+  target.llvm_triple = architecture + "-unknown-linux-gnu";
+  target.llvm_cpu = "generic";
+  target.llvm_features = "";
+  return target;
 }
 
 // Binding of every defined symbol of a 64-bit ELF object.
