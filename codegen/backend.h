@@ -74,8 +74,12 @@ std::string emit_pack_table(const std::vector<TableRow> &rows, const std::string
                             const schedules::Target &baseline);
 
 // Links relocatable objects into a shared object at `path`, with LLVM's lld as a library; only `exports` stay visible.
-// Throws Error with lld's message.
+// Throws Error with lld's message, or when something but memcpy, memset and `imports` is missing.
 void link_shared(const std::vector<std::string> &objects, const std::vector<std::string> &exports,
-                 const std::string &path);
+                 const std::string &path, const std::vector<std::string> &imports = {});
+
+// Links relocatable objects into one relocatable object, in the order given, and returns its bytes; `path` is a
+// temporary file. Throws Error with lld's message.
+std::string link_relocatable(const std::vector<std::string> &objects, const std::string &path);
 
 }  // namespace bittern::codegen

@@ -67,53 +67,54 @@ std::string trimmed(std::string text) {
   return text;
 }
 
+// Runs lld on the objects, with `options` before them.
+void run_lld(std::vector<std::string> options, const std::vector<std::string> &objects, const std::string &path) {
+  std::vector<MemoryFile> files;
+  files.reserve(objects.size());
+  for (const std::string &object : objects) files.emplace_back("object", object);
+  options.insert(options.begin(), {"ld.lld", "-o", path, "--build-id=none", "--threads=1"});
+  for (const MemoryFile &file : files) options.push_back(file.path());
+  std::vector<const char *> pointers;
+  for (const std::string &option : options) pointers.push_back(option.c_str());
+
+  std::string output;
+  static std::mutex one_at_a_time;
+  const std::lock_guard lock(one_at_a_time);
+  static bool usable = true;
+  if (!usable) throw Error(fmt::format("cannot link {}: an earlier link left lld unusable in this process", path));
+  llvm::raw_string_ostream out(output);
+  const lld::Result result = lld::lldMain(pointers, out, out, {{lld::Gnu, &lld::elf::link}});
+  usable = result.canRunAgain;
+  if (result.retCode != 0) throw Error(fmt::format("cannot link {}: {}", path, trimmed(out.str())));
+}
+
+std::string read_bytes(const std::string &path) {
+  std::ifstream linked(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(linked), {}};
+}
+
 }  // namespace
 
 void link_shared(const std::vector<std::string> &objects, const std::vector<std::string> &exports,
-                 const std::string &path) {
-  std::vector<MemoryFile> files;
-  files.reserve(objects.size() + 1);
-  for (const std::string &object : objects) files.emplace_back("object", object);
-  files.emplace_back("version script", version_script(exports));
-
-  std::vector<std::string> arguments = {"ld.lld",
-                                        "-shared",
-                                        "-o",
-                                        path,
-                                        "--build-id=none",
-                                        "--threads=1",
-                                        "-z",
-                                        "noexecstack",
-                                        "-z",
-                                        "relro",
-                                        "-z",
-                                        "now",
-                                        "--no-undefined-version",
-                                        "--version-script=" + files.back().path()};
-  for (size_t i = 0; i < objects.size(); ++i) arguments.push_back(files[i].path());
-  std::vector<const char *> pointers;
-  for (const std::string &argument : arguments) pointers.push_back(argument.c_str());
-
-  std::string output;
-  {
-    static std::mutex one_at_a_time;
-    const std::lock_guard lock(one_at_a_time);
-    static bool usable = true;
-    if (!usable) throw Error(fmt::format("cannot link {}: an earlier link left lld unusable in this process", path));
-    llvm::raw_string_ostream out(output);
-    const lld::Result result = lld::lldMain(pointers, out, out, {{lld::Gnu, &lld::elf::link}});
-    usable = result.canRunAgain;
-    if (result.retCode != 0) throw Error(fmt::format("cannot link {}: {}", path, trimmed(out.str())));
-  }
+                 const std::string &path, const std::vector<std::string> &imports) {
+  const MemoryFile script("version script", version_script(exports));
+  run_lld({"-shared", "-z", "noexecstack", "-z", "relro", "-z", "now", "--no-undefined-version",
+           "--version-script=" + script.path()},
+          objects, path);
   // Whoever loads the result has memcpy and memset; anything else that is missing would fail there, so it fails here.
-  std::ifstream linked(path, std::ios::binary);
-  const std::string bytes{std::istreambuf_iterator<char>(linked), {}};
   try {
-    check_undefined(bytes, {});
+    check_undefined(read_bytes(path), imports);
   } catch (const Error &error) {
     unlink(path.c_str());
     throw Error(fmt::format("cannot link {}: {}", path, error.what()));
   }
+}
+
+std::string link_relocatable(const std::vector<std::string> &objects, const std::string &path) {
+  run_lld({"-r"}, objects, path);
+  std::string bytes = read_bytes(path);
+  unlink(path.c_str());
+  return bytes;
 }
 
 }  // namespace bittern::codegen

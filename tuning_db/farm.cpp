@@ -119,6 +119,15 @@ json Farm::prove(Hand &hand, const FarmJob &job, const std::string &library, siz
   return hand.runner->prove(request, hand.worker->call(question, limits_.proof_seconds), limits_.proof_seconds);
 }
 
+void Farm::take_proof(FarmJob &job, const json &verdict) {
+  job.proof.passed = verdict.at("passed");
+  job.proof.reason = verdict.value("reason", "");
+  if (!job.proof.passed) return;
+  job.proof.inputs = verdict.at("inputs").dump();
+  job.proof.reference = verdict.at("reference");
+  job.proof.proof_id = verdict.at("id");
+}
+
 void Farm::make(Hand &hand, FarmJob &job) const {
   Worker &worker = *hand.worker;
   try {
@@ -168,14 +177,7 @@ void Farm::make(Hand &hand, FarmJob &job) const {
       write_file(library, job.object.library);
     }
     if (job.proof.id == 0 && !job.only_compile) {
-      const json verdict = prove(hand, job, library, 0);
-      job.proof.passed = verdict.at("passed");
-      job.proof.reason = verdict.value("reason", "");
-      if (job.proof.passed) {
-        job.proof.inputs = verdict.at("inputs").dump();
-        job.proof.reference = verdict.at("reference");
-        job.proof.proof_id = verdict.at("id");
-      }
+      take_proof(job, prove(hand, job, library, 0));
     }
     if (!job.proof.passed && !job.only_compile) job.rejected = job.proof.reason;
     job.library = library;
@@ -200,16 +202,18 @@ void Farm::run(std::vector<FarmJob> &jobs, Clock::time_point deadline, const std
       [&](size_t i) { finished(jobs[i]); });
 }
 
-void Farm::prove_pack(const std::string &manifest, std::vector<FarmJob> &jobs,
+void Farm::prove_pack(const std::string &library, std::vector<FarmJob> &jobs,
                       const std::function<void(FarmJob &)> &finished) {
   each(
       jobs.size(), hands_.size(), Clock::time_point::max(),
       [&](Hand &hand, size_t i) {
         FarmJob &job = jobs[i];
         try {
-          const json verdict = prove(hand, job, manifest, job.index);
+          const json verdict = prove(hand, job, library, job.index);
           if (verdict.at("passed") != true)
             job.rejected = verdict.value("reason", "no reason given");
+          else if (job.proof.proof_id.empty())
+            take_proof(job, verdict);
           else if (verdict.at("id") != job.proof.proof_id)
             job.rejected = "the proof through the pack has another id";
         } catch (const Interrupted &) {

@@ -53,8 +53,9 @@ class Farm {
   // as they end. Throws Interrupted and RunnerFailure.
   void run(std::vector<FarmJob> &jobs, Clock::time_point deadline, const std::function<void(FarmJob &)> &finished);
 
-  // Proves kernels of a finished pack through the runtime's loader; fills in `rejected`.
-  void prove_pack(const std::string &manifest, std::vector<FarmJob> &jobs,
+  // Proves kernels of a finished pack through the runtime's loader (`library` is its manifest) or of a shared object;
+  // fills in `rejected`, and `proof` where the job has none yet. One that it has must come out again.
+  void prove_pack(const std::string &library, std::vector<FarmJob> &jobs,
                   const std::function<void(FarmJob &)> &finished);
 
  private:
@@ -67,6 +68,7 @@ class Farm {
             const std::function<void(size_t)> &finished);
   void make(Hand &hand, FarmJob &job) const;
   nlohmann::json prove(Hand &hand, const FarmJob &job, const std::string &library, size_t index) const;
+  static void take_proof(FarmJob &job, const nlohmann::json &verdict);
   nlohmann::json proof_request(const FarmJob &job, const std::string &library, size_t index) const;
 
   std::string folder_;

@@ -127,6 +127,13 @@ int64_t Records::machine(const runtime::Fingerprint &f, int cores, int64_t cache
   return find.integer(0);
 }
 
+std::vector<int64_t> Records::machines() {
+  std::vector<int64_t> ids;
+  Statement find(database_, "SELECT id FROM machines ORDER BY id");
+  while (find.step()) ids.push_back(find.integer(0));
+  return ids;
+}
+
 int64_t Records::problem(int64_t machine, const Problem &p) {
   Statement(database_,
             "INSERT INTO problems(machine, key, spec, spec_hash, spec_text, fixed, m_min, m_max, m, has_m, threads, "

@@ -79,6 +79,7 @@ class Records {
   Database &database() { return database_; }
 
   int64_t machine(const runtime::Fingerprint &fingerprint, int cores, int64_t cache_bytes);
+  std::vector<int64_t> machines();  // ids of all
   int64_t problem(int64_t machine, const Problem &problem);
   std::vector<std::pair<int64_t, Problem>> problems(int64_t machine);
 

@@ -16,6 +16,7 @@
 
 #include "runtime/abi/kernel_abi.h"
 #include "runtime/error.h"
+#include "runtime/machine/isa.h"
 #include "runtime/machine/processor.h"
 
 namespace bittern::runtime {
@@ -81,7 +82,7 @@ uint32_t limit_isa(uint32_t isa, const std::string &level) {
 uint32_t machine_isa() {
   static const uint32_t isa = [] {
     const char *level = std::getenv("BITTERN_ISA");
-    return level == nullptr || *level == '\0' ? read_isa() : limit_isa(read_isa(), level);
+    return level == nullptr || *level == '\0' ? bt_processor_isa() : limit_isa(bt_processor_isa(), level);
   }();
   return isa;
 }

@@ -7,8 +7,6 @@
 
 namespace bittern::runtime {
 
-// BT_ISA_* bits that the processor has and the operating system lets programs use.
-uint32_t read_isa();
 // Fills in vendor, brand, family, model and stepping.
 void read_identity(Fingerprint &fingerprint);
 // Some tens of nanoseconds of doing little, for loops that wait on another core.

@@ -1,4 +1,4 @@
-// AArch64 through what Linux tells every program: HWCAP bits, and MIDR_EL1 of every core, which names its design.
+// AArch64 through what Linux tells every program: MIDR_EL1 of every core, which names its design.
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
 
@@ -8,24 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "runtime/abi/kernel_abi.h"
 #include "runtime/machine/processor.h"
 
 namespace bittern::runtime {
 namespace {
-
-// Every HWCAP bit that one of our instruction-set levels stands for.
-struct IsaBit {
-  uint32_t isa;
-  unsigned long word;  // AT_HWCAP or AT_HWCAP2
-  unsigned long bit;
-};
-constexpr IsaBit kIsaBits[] = {
-    {BT_ISA_NEON, AT_HWCAP, HWCAP_ASIMD},
-    {BT_ISA_DOTPROD, AT_HWCAP, HWCAP_ASIMDDP},
-    {BT_ISA_I8MM, AT_HWCAP2, HWCAP2_I8MM},
-    {BT_ISA_SVE2, AT_HWCAP2, HWCAP2_SVE2},
-};
 
 struct Implementer {
   uint32_t code;
@@ -67,13 +53,6 @@ std::string print_design(uint32_t midr) {
 }
 
 }  // namespace
-
-uint32_t read_isa() {
-  uint32_t isa = 0;
-  for (const IsaBit &row : kIsaBits)
-    if ((getauxval(row.word) & row.bit) != 0) isa |= row.isa;
-  return isa;
-}
 
 // Processors with cores of several designs are told apart by all of them.
 void read_identity(Fingerprint &f) {
