@@ -73,7 +73,6 @@ class Farm {
 
   std::string folder_;
   FarmLimits limits_;
-  const std::atomic<bool> *cancel_;
   std::vector<Hand> hands_;
 };
 
