@@ -44,7 +44,8 @@ bool contains(const std::vector<std::string> &names, const std::string &name) {
 const std::vector<Template> &templates() {
   static const std::vector<Template> table = [] {
     std::vector<Template> all;
-    for (const auto &source : {llvm_contraction_templates, llvm_loops_templates, halide_templates}) {
+    for (const auto &source :
+         {llvm_contraction_templates, llvm_lut_templates, llvm_loops_templates, halide_templates}) {
       std::vector<Template> rows = source();
       std::move(rows.begin(), rows.end(), std::back_inserter(all));
     }

@@ -39,10 +39,12 @@ struct Template {
   std::function<std::vector<Default>(const compiler::KernelSpec &, const Target &)> defaults;
 };
 
-// The registry: rows come from templates_llvm_contraction.cpp, templates_llvm_loops.cpp, templates_halide.cpp.
+// The registry: rows come from templates_llvm_contraction.cpp, templates_llvm_lut.cpp, templates_llvm_loops.cpp,
+// templates_halide.cpp.
 const std::vector<Template> &templates();
 
 std::vector<Template> llvm_contraction_templates();
+std::vector<Template> llvm_lut_templates();
 std::vector<Template> llvm_loops_templates();
 std::vector<Template> halide_templates();
 

@@ -118,7 +118,9 @@ Values decode_lanes(FunctionBuilder &f, Isa &isa, const Layout &layout, Value *u
         table.push_back((state + (sign ? 13 : 0)) / static_cast<int>(layout.cell.weights[static_cast<size_t>(t)]) % 3);
       Value *code = isa.look_up(byte_table(isa, table), index);
       // The negative of a sum has every digit c as 2 - c.
-      if (sign) code = b.CreateSelect(b.CreateICmpNE(sign, splat(isa.bytes(), 0)), b.CreateSub(splat(isa.bytes(), 2), code), code);
+      if (sign)
+        code =
+            b.CreateSelect(b.CreateICmpNE(sign, splat(isa.bytes(), 0)), b.CreateSub(splat(isa.bytes(), 2), code), code);
       codes.push_back(code);
     }
   }

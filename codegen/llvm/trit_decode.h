@@ -16,8 +16,8 @@ Values decode_tall(FunctionBuilder &f, Isa &isa, const schedules::Layout &layout
 // Of a lanes layout's unit at `unit`: per k, the codes of its 32 rows.
 Values decode_lanes(FunctionBuilder &f, Isa &isa, const schedules::Layout &layout, llvm::Value *unit);
 
-// For lanes layouts: the 4-bit indices of look-up `look_up` of the unit, and whether its sum is negated, as lanes of 0 or
-// -1; the latter null where a layout has no signs.
+// For lanes layouts: the 4-bit indices of look-up `look_up` of the unit, and whether its sum is negated, as lanes of 0
+// or -1; the latter null where a layout has no signs.
 llvm::Value *table_index(FunctionBuilder &f, Isa &isa, const schedules::Layout &layout, llvm::Value *unit,
                          int64_t look_up);
 llvm::Value *table_sign(FunctionBuilder &f, Isa &isa, const schedules::Layout &layout, llvm::Value *unit,

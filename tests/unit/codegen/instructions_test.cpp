@@ -77,7 +77,8 @@ TEST_CASE("instructions do what their meanings say") {
       in.insert(in.end(), own.begin(), own.end());
     }
     const std::string path = folder.path("probe.so");
-    const std::vector<uint8_t> is = run(real.object, row, in, kCount, path), means = run(meant.object, row, in, kCount, path);
+    const std::vector<uint8_t> is = run(real.object, row, in, kCount, path),
+                               means = run(meant.object, row, in, kCount, path);
     size_t first = 0;
     while (first < is.size() && is[first] == means[first]) ++first;
     CHECK_MESSAGE(first == is.size(), "result " << first / static_cast<size_t>(row.result_bytes) << ", byte "
