@@ -109,4 +109,10 @@ std::optional<std::string> illegal(const compiler::KernelSpec &spec, const compi
   return row->illegal(spec, sizes, schedule, target);
 }
 
+double operations(const compiler::KernelSpec &spec, const compiler::Sizes &sizes, const Schedule &schedule,
+                  const Target &target) {
+  const Template *row = find_template(schedule);
+  return row && row->operations ? row->operations(spec, sizes, schedule, target) : 0;
+}
+
 }  // namespace bittern::schedules

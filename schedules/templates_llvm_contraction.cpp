@@ -86,15 +86,20 @@ std::optional<std::string> gemv_illegal(const KernelSpec &spec, const Sizes &siz
   return int32_overflow(kernel, sizes, 8);
 }
 
-double gemv_prior(const KernelSpec &spec, const Sizes &sizes, const Schedule &s, const Target &) {
-  const ContractionWork work = contraction_work(spec, sizes);
+double gemv_operations(const KernelSpec &spec, const Sizes &sizes, const Schedule &s, const Target &target) {
   const auto tokens = static_cast<double>(s.get("tokens", 1)), rows = static_cast<double>(s.get("rows", 4));
   const double decode = s.get("scaled", 0) ? 5 : 7;
   const double widening = (s.get("scaled", 0) ? 5.0 : 2.0) / static_cast<double>(s.get("chunk", 16));
-  const double passes = std::ceil(work.m / tokens);
-  double a_unit = decode + tokens * (8 + widening + (is_quads(s.layout) ? 0 : 0.4)) + 2 * tokens / rows;
-  if (rows * tokens > 8) a_unit *= 1.3;
-  const double operations = passes * work.units * a_unit / kOperationsPerCycle;
+  const double passes = std::ceil(contraction_work(spec, sizes).m / tokens);
+  const double products = direct(target) ? 4 : 8 + widening;
+  return passes * (decode + tokens * (products + (is_quads(s.layout) ? 0 : 0.4)) + 2 * tokens / rows) / 128;
+}
+
+double gemv_prior(const KernelSpec &spec, const Sizes &sizes, const Schedule &s, const Target &target) {
+  const ContractionWork work = contraction_work(spec, sizes);
+  const auto tokens = static_cast<double>(s.get("tokens", 1)), rows = static_cast<double>(s.get("rows", 4));
+  const double spills = rows * tokens > 8 && !direct(target) ? 1.3 : 1;
+  const double operations = gemv_operations(spec, sizes, s, target) * work.units * 128 * spills / kOperationsPerCycle;
   double cost = std::max(operations, work.read_cycles) + 0.2 * std::min(operations, work.read_cycles);
   if (s.get("prefetch", 0) == 0) cost += 0.10 * work.read_cycles;
   if (s.get("prefetch", 0) == 1024 || s.get("prefetch", 0) == 8192) cost += 0.02 * work.read_cycles;
@@ -174,18 +179,23 @@ double unpack_operations(const std::string &layout) {
   return is_quads(layout) ? 30 : 36;
 }
 
-double gemm_prior(const KernelSpec &spec, const Sizes &sizes, const Schedule &s, const Target &) {
-  const ContractionWork work = contraction_work(spec, sizes);
+double gemm_operations(const KernelSpec &spec, const Sizes &sizes, const Schedule &s, const Target &) {
+  const double m = contraction_work(spec, sizes).m;
   const auto nr = static_cast<double>(s.get("nr", 4)), mt = static_cast<double>(s.get("mt", 2));
   const auto mb = static_cast<double>(s.get("mb", 128)), kb = static_cast<double>(s.get("kb", 512));
   const auto nb = static_cast<double>(s.get("nb", 32));
-  const double unpack = std::ceil(work.m / mb) * work.units * unpack_operations(s.layout);
-  const double tokens = std::ceil(work.m / mt) * mt;
+  const double tokens = std::ceil(m / mt) * mt;
   double tile = 8 + 0.5 / 16 + 12 * 8 / kb;                // products, widening, sums through memory
   tile += 4 * std::max(0.0, (nr + mt) / (nr * mt) - 0.7);  // loads that products cannot hide
   if (nb * kb > 24 * 1024) tile += 0.6;                    // codes fall out of the first-level cache
   if (s.get("unroll", 1) == 1) tile += 0.4;
-  return ((unpack + tokens * work.units * tile) / kOperationsPerCycle + 0.5 * work.read_cycles) / work.roof;
+  return (std::ceil(m / mb) * unpack_operations(s.layout) + tokens * tile) / 128;
+}
+
+double gemm_prior(const KernelSpec &spec, const Sizes &sizes, const Schedule &s, const Target &target) {
+  const ContractionWork work = contraction_work(spec, sizes);
+  const double operations = gemm_operations(spec, sizes, s, target) * work.units * 128;
+  return (operations / kOperationsPerCycle + 0.5 * work.read_cycles) / work.roof;
 }
 
 std::vector<Default> gemm_defaults(const KernelSpec &spec, const Target &target) {
@@ -211,9 +221,9 @@ std::vector<Default> gemm_defaults(const KernelSpec &spec, const Target &target)
 
 std::vector<Template> llvm_contraction_templates() {
   return {{"llvm", "gemv", "ternary weights times a few int8 vectors, streaming the weights with explicit prefetch",
-           applies, gemv_params, gemv_layouts, gemv_illegal, gemv_prior, gemv_defaults},
+           applies, gemv_params, gemv_layouts, gemv_illegal, gemv_prior, gemv_defaults, gemv_operations},
           {"llvm", "gemm", "ternary weights times many int8 vectors, unpacked once per block of rows", applies,
-           gemm_params, gemm_layouts, gemm_illegal, gemm_prior, gemm_defaults}};
+           gemm_params, gemm_layouts, gemm_illegal, gemm_prior, gemm_defaults, gemm_operations}};
 }
 
 }  // namespace bittern::schedules

@@ -62,12 +62,10 @@ std::optional<std::string> illegal_walk(const Schedule &s, int64_t rows_a_unit) 
 const Param kPrefetch{"prefetch", {0, 1024, 2048, 4096, 8192}, 2048, "bytes of weights fetched ahead"};
 const Param kHint{"hint", {0, 1}, 1, "prefetch into all cache levels (1) or past them (0)"};
 
-// Relative time of a pass that does `operations` a unit of 128 weights, at `bits` a weight, over all tokens.
-double streaming_prior(const KernelSpec &spec, const Sizes &sizes, const Schedule &s, double operations_a_unit,
-                       double other_operations) {
+// Relative time of streaming the layout's bytes past so many vector operations a weight.
+double streaming_prior(const KernelSpec &spec, const Sizes &sizes, const Schedule &s, double operations_a_weight) {
   const ContractionWork work = contraction_work(spec, sizes);
-  const double passes = std::ceil(work.m / static_cast<double>(s.get("tokens", 1)));
-  const double operations = (passes * work.units * operations_a_unit + other_operations) / kOperationsPerCycle;
+  const double operations = work.units * 128 * operations_a_weight / kOperationsPerCycle;
   const double read = work.read_cycles * find_layout(s.layout).bits_per_weight() / 2;
   double cost = std::max(operations, read) + 0.2 * std::min(operations, read);
   if (s.get("prefetch", 0) == 0) cost += 0.10 * read;
@@ -115,12 +113,17 @@ std::optional<std::string> base3_illegal(const KernelSpec &spec, const Sizes &si
   return int32_overflow(contraction_facts(spec), sizes, 2);
 }
 
-double base3_prior(const KernelSpec &spec, const Sizes &sizes, const Schedule &s, const Target &) {
+double base3_operations(const KernelSpec &spec, const Sizes &sizes, const Schedule &s, const Target &target) {
   const bool bytes = find_layout(s.layout).cell.fraction_bits == 0;
   const auto tokens = static_cast<double>(s.get("tokens", 1)), units = static_cast<double>(s.get("units", 1));
-  // Finding the digits, products, and per unit the activations and the loop.
-  const double unit = bytes ? 20 + 10 * tokens + (1 + tokens) / units : 33 + 20 * tokens + (1 + tokens) / units;
-  return streaming_prior(spec, sizes, s, unit * 128 / (bytes ? 160 : 320), 0);
+  const double passes = std::ceil(contraction_work(spec, sizes).m / tokens), rows = bytes ? 5 : 10;
+  // Finding the digits, products, and a unit's part of the activations and the loop.
+  const double products = (target.int16_products == 0 ? 1 : 2) * rows * tokens;
+  return passes * ((bytes ? 20 : 33) + products + (1 + tokens) / units) / (32 * rows);
+}
+
+double base3_prior(const KernelSpec &spec, const Sizes &sizes, const Schedule &s, const Target &target) {
+  return streaming_prior(spec, sizes, s, base3_operations(spec, sizes, s, target));
 }
 
 std::vector<Default> base3_defaults(const KernelSpec &spec, const Target &target) {
@@ -174,7 +177,7 @@ std::optional<std::string> lut_illegal(const KernelSpec &spec, const Sizes &size
   return int32_overflow(contraction_facts(spec), sizes, 2);
 }
 
-double lut_prior(const KernelSpec &spec, const Sizes &sizes, const Schedule &s, const Target &) {
+double lut_operations(const KernelSpec &spec, const Sizes &sizes, const Schedule &s, const Target &) {
   const Layout &layout = find_layout(s.layout);
   const ContractionWork work = contraction_work(spec, sizes);
   const auto tokens = static_cast<double>(s.get("tokens", 1)), units = static_cast<double>(s.get("units", 2));
@@ -183,8 +186,13 @@ double lut_prior(const KernelSpec &spec, const Sizes &sizes, const Schedule &s, 
   // A look-up for 32 rows: the index, two bytes found and added; and the tables' own loads.
   double look_up = 1.5 + tokens * (split ? 4.75 : 6) + 2 * tokens / units;
   if (signs) look_up += 3 + 2 * tokens;
-  const double table = 12 * work.m * static_cast<double>(size_or(sizes, contraction_facts(spec).k, 2560)) / trits;
-  return streaming_prior(spec, sizes, s, look_up * 128 / (32 * trits), table);
+  const auto n = static_cast<double>(size_or(sizes, contraction_facts(spec).n, 2560));
+  const double tables = 12 * work.m / (trits * n);
+  return std::ceil(work.m / tokens) * look_up / (32 * trits) + tables;
+}
+
+double lut_prior(const KernelSpec &spec, const Sizes &sizes, const Schedule &s, const Target &target) {
+  return streaming_prior(spec, sizes, s, lut_operations(spec, sizes, s, target));
 }
 
 std::vector<Default> lut_defaults(const KernelSpec &spec, const Target &) {
