@@ -53,7 +53,7 @@ std::optional<std::string> illegal_walk(const Schedule &s, int64_t rows_a_unit) 
   if (units % interleaved != 0 && interleaved % units != 0)
     return fmt::format("units={} neither divides nor is a multiple of the {} units that layout {} interleaves", units,
                        interleaved, s.layout);
-  if (units < interleaved && units * find_layout(s.layout).unit_bytes < kCacheLine)
+  if (s.get("tokens", 1) == 1 && units < interleaved && units * find_layout(s.layout).unit_bytes < kCacheLine)
     return fmt::format("units={} reads only a part of the cache lines of layout {}", units, s.layout);
   if (s.get("prefetch", 0) == 0 && s.get("hint", 1) == 0) return "hint=0 says nothing without a prefetch";
   return std::nullopt;

@@ -1,5 +1,6 @@
 // The contraction kernels that LLVM generates (gemv, gemm), run against the interpreter: every layout of two bits, odd
 // shapes and tails, extremes of the operands, unseen kernel texts.
+#include "codegen/backend.h"
 #include "compiler/error.h"
 #include "compiler/library.h"
 #include "compiler/parser.h"

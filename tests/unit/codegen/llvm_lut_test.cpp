@@ -1,5 +1,8 @@
 // The kernels for weights of several trits a code (base3, lut, and gemm that unpacks them), run against the
 // interpreter: every layout and form of table, tails of N and K, groups, extremes of the operands, unseen kernel texts.
+#include <algorithm>
+
+#include "codegen/backend.h"
 #include "compiler/error.h"
 #include "compiler/library.h"
 #include "compiler/parser.h"
