@@ -44,7 +44,8 @@ bool contains(const std::vector<std::string> &names, const std::string &name) {
 const std::vector<Template> &templates() {
   static const std::vector<Template> table = [] {
     std::vector<Template> all;
-    for (const auto &source : {llvm_contraction_templates, llvm_loops_templates, halide_templates}) {
+    for (const auto &source :
+         {llvm_contraction_templates, llvm_lut_templates, llvm_loops_templates, halide_templates}) {
       std::vector<Template> rows = source();
       std::move(rows.begin(), rows.end(), std::back_inserter(all));
     }
@@ -106,6 +107,12 @@ std::optional<std::string> illegal(const compiler::KernelSpec &spec, const compi
       return fmt::format("{}={} is not one of {}", name, value, fmt::join(param->values, ", "));
   }
   return row->illegal(spec, sizes, schedule, target);
+}
+
+double operations(const compiler::KernelSpec &spec, const compiler::Sizes &sizes, const Schedule &schedule,
+                  const Target &target) {
+  const Template *row = find_template(schedule);
+  return row && row->operations ? row->operations(spec, sizes, schedule, target) : 0;
 }
 
 }  // namespace bittern::schedules

@@ -22,10 +22,12 @@ struct Point {
 std::vector<Point> enumerate(const compiler::KernelSpec &spec, const compiler::Sizes &sizes, const Target &target,
                              const std::vector<std::string> &layouts = {});
 
-// The shipped default for a shape class: takes any sizes (nothing fixed) with M in [m_min, m_max].
+// A schedule that is good without tuning for M in [m_min, m_max], whatever the other sizes. Those built in ship with
+// every program; the others go into a tuned pack beside the kernels of their layout, so that no M is without a kernel.
 struct Default {
   Schedule schedule;
   int64_t m_min, m_max;
+  bool built_in = true;
 };
 std::vector<Default> defaults(const compiler::KernelSpec &spec, const Target &target);
 
@@ -33,5 +35,10 @@ std::vector<Default> defaults(const compiler::KernelSpec &spec, const Target &ta
 // Returns the reason it is illegal, or nothing.
 std::optional<std::string> illegal(const compiler::KernelSpec &spec, const compiler::Sizes &sizes,
                                    const Schedule &schedule, const Target &target);
+
+// Vector instructions a weight that the schedule's inner loop takes for all tokens, by the template's own count; 0
+// where it has none.
+double operations(const compiler::KernelSpec &spec, const compiler::Sizes &sizes, const Schedule &schedule,
+                  const Target &target);
 
 }  // namespace bittern::schedules

@@ -37,12 +37,17 @@ struct Template {
   std::function<double(const compiler::KernelSpec &, const compiler::Sizes &, const Schedule &, const Target &)> prior;
   // What ships for untuned machines; empty when another template's defaults are better.
   std::function<std::vector<Default>(const compiler::KernelSpec &, const Target &)> defaults;
+  // Vector instructions of the inner loops, a weight and all tokens; left out where nobody has counted.
+  std::function<double(const compiler::KernelSpec &, const compiler::Sizes &, const Schedule &, const Target &)>
+      operations = {};
 };
 
-// The registry: rows come from templates_llvm_contraction.cpp, templates_llvm_loops.cpp, templates_halide.cpp.
+// The registry: rows come from templates_llvm_contraction.cpp, templates_llvm_lut.cpp, templates_llvm_loops.cpp,
+// templates_halide.cpp.
 const std::vector<Template> &templates();
 
 std::vector<Template> llvm_contraction_templates();
+std::vector<Template> llvm_lut_templates();
 std::vector<Template> llvm_loops_templates();
 std::vector<Template> halide_templates();
 

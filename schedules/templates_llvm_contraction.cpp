@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "compiler/bounds.h"
-#include "schedules/contraction_plan.h"
+#include "schedules/contraction_facts.h"
 #include "schedules/layout.h"
 #include "schedules/template.h"
 
@@ -17,63 +17,26 @@ using compiler::Interval;
 using compiler::KernelSpec;
 using compiler::Sizes;
 
-// What legality and prior need of a kernel's plan. Asked for every point of the space, so the last answer is kept; the
-// definitions' nodes are its key and are held alive by it.
-struct Facts {
-  std::vector<compiler::ExprPtr> key;
-  bool planned = false, grouped = false, gathered = false;
-  std::string n, m, k, group;  // names of sizes; empty when there is none
-  int contractions = 0;
-};
-
-const Facts &facts(const KernelSpec &spec) {
-  thread_local Facts last;
-  std::vector<compiler::ExprPtr> key;
-  for (const compiler::Definition &definition : spec.definitions) key.push_back(definition.value);
-  if (last.key == key && !key.empty()) return last;
-  last = {};
-  last.key = std::move(key);
-  const auto plan = plan_contractions(spec);
-  if (!plan) return last;
-  last.planned = true;
-  last.grouped = plan->grouped;
-  last.gathered = plan->gathered;
-  last.contractions = static_cast<int>(plan->sums.size());
-  last.n = spec.sizes[static_cast<size_t>(plan->n_size)];
-  if (plan->m_size >= 0) last.m = spec.sizes[static_cast<size_t>(plan->m_size)];
-  last.k = plan->sums.front().depth->name;
-  return last;
-}
-
-int64_t size_or(const Sizes &sizes, const std::string &name, int64_t fallback) {
-  const auto found = sizes.find(name);
-  return found == sizes.end() ? fallback : found->second;
-}
-
-constexpr Interval kActivation{-128, 127};
-
-// Up to here decoding weights again for every four tokens beats unpacking them to memory.
-constexpr int64_t kFewTokens = 16;
-
-bool applies(const KernelSpec &spec, const Target &) { return facts(spec).planned; }
+bool applies(const KernelSpec &spec, const Target &) { return contraction_facts(spec).planned; }
 
 // The preferred layout first: an untuned machine stores weights in the layout of the first default for M = 1.
-std::vector<std::string> all_layouts(const KernelSpec &spec, const Target &) {
+std::vector<std::string> gemv_layouts(const KernelSpec &spec, const Target &) {
   // Units of the i2q family hold eight neighbouring rows: of no use when rows are picked one by one.
-  if (facts(spec).gathered) return {"i2r4", "i2r8", "i2r2", "i2r1"};
+  if (contraction_facts(spec).gathered) return {"i2r4", "i2r8", "i2r2", "i2r1"};
   return {"i2q32", "i2q16", "i2r4", "i2r8", "i2r2", "i2q8", "i2r1"};
+}
+
+// Those that gemv reads, and those of the base3 and lut templates.
+std::vector<std::string> gemm_layouts(const KernelSpec &spec, const Target &target) {
+  std::vector<std::string> all = gemv_layouts(spec, target);
+  for (const std::string &layout : base3_layouts(spec)) all.push_back(layout);
+  for (const std::string &layout : lut_layouts(spec)) all.push_back(layout);
+  return all;
 }
 
 bool is_quads(const std::string &layout) { return find_layout(layout).k_tile == 16; }
 int64_t interleaved_units(const std::string &layout) {
   return find_layout(layout).row_tile / (is_quads(layout) ? 8 : 1);
-}
-
-std::optional<std::string> int32_overflow(const Facts &kernel, const Sizes &sizes) {
-  const int64_t depth = size_or(sizes, kernel.k, 0);
-  if (const auto reason = compiler::accumulator_overflow(Interval{0, 8}, kActivation, depth, 32))
-    return fmt::format("int32 sums over {}={}: {}", kernel.k, depth, *reason);
-  return std::nullopt;
 }
 
 // --- gemv ---------------------------------------------------------------------------------------------------------
@@ -83,7 +46,7 @@ bool direct(const Target &target) { return target.int16_products == 0; }
 
 std::vector<Param> gemv_params(const KernelSpec &spec, const Target &target) {
   std::vector<int64_t> tokens = {1, 2, 3, 4, 8};
-  if (facts(spec).m.empty()) tokens = {1};
+  if (contraction_facts(spec).m.empty()) tokens = {1};
   return {{"rows", {1, 2, 4, 8}, 4, "32-byte units of different rows summed together"},
           {"tokens", tokens, 1, "activation rows a unit of weights meets"},
           {"chunk", direct(target) ? std::vector<int64_t>{16} : std::vector<int64_t>{8, 16}, 16,
@@ -111,37 +74,26 @@ std::optional<std::string> gemv_illegal(const KernelSpec &spec, const Sizes &siz
     return fmt::format("rows={} times tokens={}{} accumulators do not fit {} registers", rows, tokens,
                        scaled ? " times 2" : "", target.vector_registers);
   if (s.get("prefetch", 0) == 0 && s.get("hint", 1) == 0) return "hint=0 says nothing without a prefetch";
-  const Facts &kernel = facts(spec);
+  const ContractionFacts &kernel = contraction_facts(spec);
   if (const auto m = sizes.find(kernel.m); m != sizes.end() && tokens > 1 && tokens > m->second)
     return fmt::format("tokens={} is more than {}={}", tokens, kernel.m, m->second);
-  return int32_overflow(kernel, sizes);
+  return int32_overflow(kernel, sizes, 8);
 }
 
-// Cycles of a processor that does four vector operations a cycle and reads eight bytes of cold weights meanwhile.
-constexpr double kOperationsPerCycle = 4, kBytesPerCycle = 8;
-
-struct Work {
-  double m, units, read_cycles, roof;
-};
-Work work_of(const KernelSpec &spec, const Sizes &sizes) {
-  const Facts &kernel = facts(spec);
-  const auto n = static_cast<double>(size_or(sizes, kernel.n, 2560)),
-             k = static_cast<double>(size_or(sizes, kernel.k, 2560));
-  const auto m = static_cast<double>(kernel.m.empty() ? 1 : std::max<int64_t>(1, size_or(sizes, kernel.m, 1)));
-  const double units = n * k / 128;
-  const double read = units * 32 / kBytesPerCycle;
-  return {m, units, read, std::max(read, m * units * 8 / kOperationsPerCycle)};
-}
-
-double gemv_prior(const KernelSpec &spec, const Sizes &sizes, const Schedule &s, const Target &) {
-  const Work work = work_of(spec, sizes);
+double gemv_operations(const KernelSpec &spec, const Sizes &sizes, const Schedule &s, const Target &target) {
   const auto tokens = static_cast<double>(s.get("tokens", 1)), rows = static_cast<double>(s.get("rows", 4));
   const double decode = s.get("scaled", 0) ? 5 : 7;
   const double widening = (s.get("scaled", 0) ? 5.0 : 2.0) / static_cast<double>(s.get("chunk", 16));
-  const double passes = std::ceil(work.m / tokens);
-  double a_unit = decode + tokens * (8 + widening + (is_quads(s.layout) ? 0 : 0.4)) + 2 * tokens / rows;
-  if (rows * tokens > 8) a_unit *= 1.3;
-  const double operations = passes * work.units * a_unit / kOperationsPerCycle;
+  const double passes = std::ceil(contraction_work(spec, sizes).m / tokens);
+  const double products = direct(target) ? 4 : 8 + widening;
+  return passes * (decode + tokens * (products + (is_quads(s.layout) ? 0 : 0.4)) + 2 * tokens / rows) / 128;
+}
+
+double gemv_prior(const KernelSpec &spec, const Sizes &sizes, const Schedule &s, const Target &target) {
+  const ContractionWork work = contraction_work(spec, sizes);
+  const auto tokens = static_cast<double>(s.get("tokens", 1)), rows = static_cast<double>(s.get("rows", 4));
+  const double spills = rows * tokens > 8 && !direct(target) ? 1.3 : 1;
+  const double operations = gemv_operations(spec, sizes, s, target) * work.units * 128 * spills / kOperationsPerCycle;
   double cost = std::max(operations, work.read_cycles) + 0.2 * std::min(operations, work.read_cycles);
   if (s.get("prefetch", 0) == 0) cost += 0.10 * work.read_cycles;
   if (s.get("prefetch", 0) == 1024 || s.get("prefetch", 0) == 8192) cost += 0.02 * work.read_cycles;
@@ -171,8 +123,8 @@ Schedule gemv(const std::string &layout, int64_t tokens, const Target &target) {
 
 std::vector<Default> gemv_defaults(const KernelSpec &spec, const Target &target) {
   std::vector<Default> all;
-  const bool one_token = facts(spec).m.empty();
-  for (const std::string &layout : all_layouts(spec, target)) {
+  const bool one_token = contraction_facts(spec).m.empty();
+  for (const std::string &layout : gemv_layouts(spec, target)) {
     all.push_back({gemv(layout, 1, target), 1, one_token ? INT64_MAX : 1});
     if (one_token) continue;
     all.push_back({gemv(layout, 2, target), 2, 2});
@@ -205,7 +157,7 @@ std::optional<std::string> gemm_illegal(const KernelSpec &spec, const Sizes &siz
   if (nb % (8 * nr) != 0) return fmt::format("nb={} is not a multiple of the register tile's {} rows", nb, 8 * nr);
   // The register tile widens after 128 products a lane.
   if (const auto overflow = int16_overflow(target, 2, 128)) return overflow;
-  const Facts &kernel = facts(spec);
+  const ContractionFacts &kernel = contraction_facts(spec);
   if (kernel.m.empty()) return "the kernel has no tokens to share unpacked codes";
   if (kernel.grouped && s.get("mb", 128) > 32)
     return fmt::format("mb={}: sums of every group of more than 32 tokens do not fit the cache", s.get("mb", 128));
@@ -215,28 +167,40 @@ std::optional<std::string> gemm_illegal(const KernelSpec &spec, const Sizes &siz
     if (s.get("mb", 128) > 32 && s.get("mb", 128) >= 4 * m->second)
       return fmt::format("mb={} is far more than {}={}", s.get("mb", 128), kernel.m, m->second);
   }
-  return int32_overflow(kernel, sizes);
+  return int32_overflow(kernel, sizes, 8);
 }
 
-double gemm_prior(const KernelSpec &spec, const Sizes &sizes, const Schedule &s, const Target &) {
-  const Work work = work_of(spec, sizes);
+// Vector operations to unpack 128 weights.
+double unpack_operations(const std::string &layout) {
+  const Layout &found = find_layout(layout);
+  if (!found.two_bit_fields()) return 60;
+  return is_quads(layout) ? 30 : 36;
+}
+
+double gemm_operations(const KernelSpec &spec, const Sizes &sizes, const Schedule &s, const Target &) {
+  const double m = contraction_work(spec, sizes).m;
   const auto nr = static_cast<double>(s.get("nr", 4)), mt = static_cast<double>(s.get("mt", 2));
   const auto mb = static_cast<double>(s.get("mb", 128)), kb = static_cast<double>(s.get("kb", 512));
   const auto nb = static_cast<double>(s.get("nb", 32));
-  const double unpack = std::ceil(work.m / mb) * work.units * (is_quads(s.layout) ? 30 : 36);
-  const double tokens = std::ceil(work.m / mt) * mt;
+  const double tokens = std::ceil(m / mt) * mt;
   double tile = 8 + 0.5 / 16 + 12 * 8 / kb;                // products, widening, sums through memory
   tile += 4 * std::max(0.0, (nr + mt) / (nr * mt) - 0.7);  // loads that products cannot hide
   if (nb * kb > 24 * 1024) tile += 0.6;                    // codes fall out of the first-level cache
   if (s.get("unroll", 1) == 1) tile += 0.4;
-  return ((unpack + tokens * work.units * tile) / kOperationsPerCycle + 0.5 * work.read_cycles) / work.roof;
+  return (std::ceil(m / mb) * unpack_operations(s.layout) + tokens * tile) / 128;
+}
+
+double gemm_prior(const KernelSpec &spec, const Sizes &sizes, const Schedule &s, const Target &target) {
+  const ContractionWork work = contraction_work(spec, sizes);
+  const double operations = gemm_operations(spec, sizes, s, target) * work.units * 128;
+  return (operations / kOperationsPerCycle + 0.5 * work.read_cycles) / work.roof;
 }
 
 std::vector<Default> gemm_defaults(const KernelSpec &spec, const Target &target) {
   std::vector<Default> all;
-  const Facts &kernel = facts(spec);
+  const ContractionFacts &kernel = contraction_facts(spec);
   if (kernel.m.empty()) return all;
-  for (const std::string &layout : all_layouts(spec, target)) {
+  for (const std::string &layout : gemm_layouts(spec, target)) {
     Schedule schedule{"llvm",
                       "gemm",
                       {{"nr", many_registers(target) ? 4 : 2},
@@ -246,7 +210,7 @@ std::vector<Default> gemm_defaults(const KernelSpec &spec, const Target &target)
                        {"kb", kernel.grouped ? 512 : 256},
                        {"unroll", 2}},
                       layout};
-    all.push_back({schedule, kFewTokens + 1, INT64_MAX});
+    all.push_back({schedule, kFewTokens + 1, INT64_MAX, find_layout(layout).two_bit_fields()});
   }
   return all;
 }
@@ -255,9 +219,9 @@ std::vector<Default> gemm_defaults(const KernelSpec &spec, const Target &target)
 
 std::vector<Template> llvm_contraction_templates() {
   return {{"llvm", "gemv", "ternary weights times a few int8 vectors, streaming the weights with explicit prefetch",
-           applies, gemv_params, all_layouts, gemv_illegal, gemv_prior, gemv_defaults},
+           applies, gemv_params, gemv_layouts, gemv_illegal, gemv_prior, gemv_defaults, gemv_operations},
           {"llvm", "gemm", "ternary weights times many int8 vectors, unpacked once per block of rows", applies,
-           gemm_params, all_layouts, gemm_illegal, gemm_prior, gemm_defaults}};
+           gemm_params, gemm_layouts, gemm_illegal, gemm_prior, gemm_defaults, gemm_operations}};
 }
 
 }  // namespace bittern::schedules

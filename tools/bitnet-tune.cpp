@@ -21,6 +21,7 @@ constexpr const char *kExamples = R"(Examples:
   bitnet-tune -m tests/data/demo                      tune a model's kernels, a minute at most for the demo
   bitnet-tune --preset 2b-4t -t 2 --patience normal   the true shapes of BitNet b1.58 2B-4T, without its weights
   bitnet-tune --shapes 6912x2560,2560x6912 --batch 1,128 --json
+  bitnet-tune --shapes 6912x2560 --batch 1,8 -t 1,2 --compare-layouts --report layouts.html
   bitnet-tune --kernel my.bk --dims M=1,N=4096,K=4096 your own kernel text: lowered, proved, tuned, run
   bitnet-tune --preset 2b-4t --runner "ssh board bitnet-worker"   for another machine, compiled here
   bitnet-tune show                                    what was tried, rejected and why, untried, and what won
@@ -64,6 +65,9 @@ int main(int argc, char **argv) {
       ->type_name("COMMAND");
   app.add_flag("--emit-only", emit_only, "Only compile the first candidates, for bitnet-worker to prove elsewhere");
   app.add_option("-o,--output", tune.output, "Folder for --emit-only's candidates, or for the pack of kernels");
+  app.add_flag("--compare-layouts", tune.compare,
+               "Measure the best kernel of every weight layout at every batch size and thread count: which wins, and "
+               "whether bytes or instructions bind it");
   app.add_option("--report", tune.report, "Write a picture of the results to this HTML file");
   std::string db;
   bool json = false;

@@ -15,6 +15,7 @@
 #include "runtime/engine/problems.h"
 #include "runtime/kernels/pack_loader.h"
 #include "runtime/machine/machine.h"
+#include "tuning_db/layout_report.h"
 #include "tuning_db/pack_writer.h"
 #include "tuning_db/progress.h"
 #include "tuning_db/report.h"
@@ -131,6 +132,7 @@ int run_tune(const TuneCommand &command, const std::atomic<bool> *cancel) {
   if (command.time_limit < 0) throw Error("the time limit must be positive");
   options.time_limit = command.time_limit;
   options.again = command.again;
+  options.compare = command.compare;
   options.limits = command.limits;
   options.worker = command.worker;
   options.target = command.target;
@@ -153,9 +155,11 @@ int run_tune(const TuneCommand &command, const std::atomic<bool> *cancel) {
   WrittenPack pack;
   if (!result.interrupted && !result.outcomes.empty()) {
     try {
+      std::vector<Outcome> kernels = result.outcomes;
+      kernels.insert(kernels.end(), result.companions.begin(), result.companions.end());
       const std::string packs = command.output.empty() ? runtime::pack_folder(machine) : command.output;
       pack = write_pack(
-          tuner.farm(), result.outcomes, packs, folder.path(), command.worker,
+          tuner.farm(), kernels, packs, folder.path(), command.worker,
           [&](const std::string &doing) {
             last.fraction = 1;
             last.where = "kernel pack";
@@ -171,7 +175,7 @@ int run_tune(const TuneCommand &command, const std::atomic<bool> *cancel) {
   line.clear();
   if (!command.report.empty()) {
     std::ofstream file(command.report);
-    file << report_html(result.outcomes, result.choices);
+    file << report_html(result.outcomes, result.choices, layout_html(result.layouts));
     if (!file.flush()) throw Error(fmt::format("cannot write the report {}", command.report));
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -182,6 +186,7 @@ int run_tune(const TuneCommand &command, const std::atomic<bool> *cancel) {
                             {"database", records->path()},
                             {"results", rows},
                             {"layouts", result.choices},
+                            {"layout_times", layout_json(result.layouts)},
                             {"unreached", result.unreached},
                             {"pack", pack.manifest},
                             {"interrupted", result.interrupted},
@@ -189,6 +194,7 @@ int run_tune(const TuneCommand &command, const std::atomic<bool> *cancel) {
                            .dump(1));
   } else {
     fmt::print("{}", outcome_table(result.outcomes));
+    fmt::print("{}", layout_table(result.layouts));
     for (const std::string &choice : result.choices) fmt::print("{}\n", choice);
     for (const std::string &name : result.unreached)
       fmt::print("not reached in the time: {} (run again to go on)\n", name);

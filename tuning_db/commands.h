@@ -25,6 +25,7 @@ struct TuneCommand {
   std::string patience = "quick";
   double time_limit = 0;
   bool again = false, json = false, quiet = false;
+  bool compare = false;  // measure the best kernel of every weight layout, and say which wins and why
   std::string db;      // empty: tuning.sqlite in the cache folder
   std::string report;  // an HTML file, when set
   std::string target;  // empty: the widest that the machine runs

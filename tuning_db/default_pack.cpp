@@ -88,7 +88,8 @@ std::vector<Kernel> list_kernels(const std::string &architecture) {
       const compiler::KernelSpec &spec = compiler::builtin_kernel(name);
       const std::vector<schedules::Default> shipped = schedules::defaults(spec, target);
       check_coverage(spec, target, shipped);
-      for (const schedules::Default &d : shipped) kernels.push_back({&spec, &target, d, {}, {}, ""});
+      for (const schedules::Default &d : shipped)
+        if (d.built_in) kernels.push_back({&spec, &target, d, {}, {}, ""});
     }
   }
   return kernels;

@@ -24,7 +24,7 @@ constexpr double kTimingSeconds = 600;
 const schedules::Default *dispatched(const std::vector<schedules::Default> &all, int64_t m, const std::string &layout) {
   const schedules::Default *best = nullptr;
   for (const schedules::Default &d : all) {
-    if (m < d.m_min || m > d.m_max || (!layout.empty() && d.schedule.layout != layout)) continue;
+    if (!d.built_in || m < d.m_min || m > d.m_max || (!layout.empty() && d.schedule.layout != layout)) continue;
     if (!best || d.m_max - d.m_min < best->m_max - best->m_min) best = &d;
   }
   return best;
@@ -348,6 +348,13 @@ std::map<std::string, std::pair<double, int64_t>> Field::best_by_layout(size_t t
     if (!fresh && us < entry->second.first) entry->second = {us, static_cast<int64_t>(i)};
   }
   return best;
+}
+
+double Field::read_roof(size_t thread) const {
+  std::vector<double> reads;
+  for (const RoofSample &roof : tools_.records.roofs(ids_[thread]))
+    if (roof.kind == "read_gb_s") reads.push_back(roof.value);
+  return reads.empty() ? 0 : median(reads);
 }
 
 WinnerRecord Field::judge(size_t thread, int64_t winner) {

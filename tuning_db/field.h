@@ -67,6 +67,9 @@ class Field {
   // Best time per layout of the arms that have been timed (the default left out), and its arm.
   std::map<std::string, std::pair<double, int64_t>> best_by_layout(size_t thread) const;
 
+  // Median of the read bandwidth measured between rounds of this problem, GB/s; 0 when there is none.
+  double read_roof(size_t thread) const;
+
   // The finished comparison as it goes into the database, from the samples of this problem.
   WinnerRecord judge(size_t thread, int64_t winner);
   Outcome outcome(size_t thread, const WinnerRecord &winner, int64_t arm);

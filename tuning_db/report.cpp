@@ -28,26 +28,6 @@ std::string gain(const WinnerRecord &w) {
   return w.tie ? "tie" : fmt::format("{:.2f}x", w.speedup);
 }
 
-std::string table(const std::vector<std::vector<std::string>> &rows) {
-  std::vector<size_t> width;
-  for (const auto &row : rows)
-    for (size_t i = 0; i < row.size(); ++i) {
-      width.resize(std::max(width.size(), row.size()));
-      width[i] = std::max(width[i], row[i].size());
-    }
-  std::string text;
-  for (const auto &row : rows) {
-    std::string line;
-    // Names to the left, numbers to the right, the last column (the schedule) as long as it likes.
-    for (size_t i = 0; i < row.size(); ++i)
-      line += i + 1 == row.size() ? row[i]
-              : i < 2             ? fmt::format("{:<{}}  ", row[i], width[i])
-                                  : fmt::format("{:>{}}  ", row[i], width[i]);
-    text += line + "\n";
-  }
-  return text;
-}
-
 struct ShownProblem {
   Problem problem;
   size_t space = 0, illegal = 0, untried = 0;
@@ -96,7 +76,29 @@ std::vector<ShownProblem> shown(Records &records, int64_t machine) {
   return result;
 }
 
-std::string escape(const std::string &text) {
+}  // namespace
+
+std::string text_table(const std::vector<std::vector<std::string>> &rows) {
+  std::vector<size_t> width;
+  for (const auto &row : rows)
+    for (size_t i = 0; i < row.size(); ++i) {
+      width.resize(std::max(width.size(), row.size()));
+      width[i] = std::max(width[i], row[i].size());
+    }
+  std::string text;
+  for (const auto &row : rows) {
+    std::string line;
+    // Names to the left, numbers to the right, the last column (the schedule) as long as it likes.
+    for (size_t i = 0; i < row.size(); ++i)
+      line += i + 1 == row.size() ? row[i]
+              : i < 2             ? fmt::format("{:<{}}  ", row[i], width[i])
+                                  : fmt::format("{:>{}}  ", row[i], width[i]);
+    text += line + "\n";
+  }
+  return text;
+}
+
+std::string html_text(const std::string &text) {
   std::string out;
   for (char c : text) {
     if (c == '<')
@@ -111,8 +113,6 @@ std::string escape(const std::string &text) {
   return out;
 }
 
-}  // namespace
-
 std::string outcome_table(const std::vector<Outcome> &outcomes) {
   std::vector<std::vector<std::string>> rows = {
       {"what", "shape", "M", "threads", "us", "speed", "of roof", "over default", "schedule"}};
@@ -121,7 +121,7 @@ std::string outcome_table(const std::vector<Outcome> &outcomes) {
                     fmt::format("{}", o.problem.threads),
                     o.winner.us_median > 0 ? fmt::format("{:.1f}", o.winner.us_median) : "-", speed(o), roof(o),
                     gain(o.winner), o.schedule + (o.reused ? "  (from the database)" : "")});
-  return table(rows);
+  return text_table(rows);
 }
 
 json outcome_json(const Outcome &o) {
@@ -197,7 +197,8 @@ json show_json(Records &records, int64_t machine) {
   return {{"fingerprint", runtime::machine_fingerprint().id()}, {"problems", problems}};
 }
 
-std::string report_html(const std::vector<Outcome> &outcomes, const std::vector<std::string> &choices) {
+std::string report_html(const std::vector<Outcome> &outcomes, const std::vector<std::string> &choices,
+                        const std::string &section) {
   constexpr double kLeft = 260, kWidth = 520, kRow = 34;
   const double height = kRow * static_cast<double>(outcomes.size()) + 40;
   std::string bars;
@@ -212,13 +213,13 @@ std::string report_html(const std::vector<Outcome> &outcomes, const std::vector<
         "<rect class='tuned' x='{}' y='{}' width='{:.1f}' height='12'/>"
         "<rect class='default' x='{}' y='{}' width='{:.1f}' height='8'/>"
         "<text x='{:.1f}' y='{}'>{}, {}</text></g>\n",
-        escape(o.schedule), kLeft - 10, y + 13, escape(o.problem.shape()),
+        html_text(o.schedule), kLeft - 10, y + 13, html_text(o.problem.shape()),
         print_bucket({o.problem.m_min, o.problem.m_max}), o.problem.threads, kLeft, y, tuned, kLeft, y + 14, untuned,
         kLeft + std::max(tuned, untuned) + 6, y + 13, speed(o), gain(w));
     y += kRow;
   }
   std::string notes;
-  for (const std::string &choice : choices) notes += "<li>" + escape(choice) + "</li>\n";
+  for (const std::string &choice : choices) notes += "<li>" + html_text(choice) + "</li>\n";
   return fmt::format(
       "<!doctype html><meta charset='utf-8'><title>Bittern: tuned kernels</title>\n"
       "<style>body{{font:15px system-ui,sans-serif;margin:2em auto;max-width:960px;color:#222;background:#fff}}"
@@ -229,9 +230,9 @@ std::string report_html(const std::vector<Outcome> &outcomes, const std::vector<
       "line is "
       "the roof.</p>\n"
       "<svg viewBox='0 0 960 {}' width='100%' role='img' aria-label='share of the roof by problem'>\n"
-      "<line class='roof' x1='{}' x2='{}' y1='10' y2='{}'/>\n{}</svg>\n<ul>\n{}</ul>\n<pre>{}</pre>\n",
-      escape(runtime::machine_fingerprint().brand), height, kLeft + kWidth, kLeft + kWidth, height - 10, bars, notes,
-      escape(outcome_table(outcomes)));
+      "<line class='roof' x1='{}' x2='{}' y1='10' y2='{}'/>\n{}</svg>\n<ul>\n{}</ul>\n{}<pre>{}</pre>\n",
+      html_text(runtime::machine_fingerprint().brand), height, kLeft + kWidth, kLeft + kWidth, height - 10, bars, notes,
+      section, html_text(outcome_table(outcomes)));
 }
 
 }  // namespace bittern::tuning

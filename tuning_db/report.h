@@ -18,6 +18,12 @@ std::string show_text(Records &records, int64_t machine);
 nlohmann::json show_json(Records &records, int64_t machine);
 
 // A self-contained page: a bar per problem against its roof, the default's time beside it.
-std::string report_html(const std::vector<Outcome> &outcomes, const std::vector<std::string> &choices);
+// `section`: more HTML, before the table.
+std::string report_html(const std::vector<Outcome> &outcomes, const std::vector<std::string> &choices,
+                        const std::string &section = "");
+// Rows of cells in columns; the first row is the heading.
+std::string text_table(const std::vector<std::vector<std::string>> &rows);
+// Text as HTML shows it.
+std::string html_text(const std::string &text);
 
 }  // namespace bittern::tuning

@@ -8,6 +8,8 @@
 
 #include "compiler/error.h"
 #include "runtime/machine/machine.h"
+#include "schedules/layout.h"
+#include "tuning_db/companions.h"
 #include "tuning_db/field.h"
 
 namespace bittern::tuning {
@@ -87,7 +89,7 @@ class Tuner::Shape {
   }
 
   // Winners that an earlier run of this program found, with this patience or more: nothing to do.
-  bool finished(std::vector<Outcome> &outcomes) {
+  bool finished(TuningResult &result) {
     std::vector<Outcome> found;
     std::set<std::string> layouts;
     for (auto &field : fields_) {
@@ -119,13 +121,14 @@ class Tuner::Shape {
       }
     }
     if (layouts.size() != 1 || found.size() != fields_.size() * threads()) return false;
-    outcomes.insert(outcomes.end(), found.begin(), found.end());
+    add(result.companions, companions_of(*layouts.begin()));
+    add(result.outcomes, found);
     return true;
   }
 
   // Gives false when the time did not suffice for a single candidate of some batch size.
-  bool search(std::vector<Outcome> &outcomes, std::vector<std::string> &choices) {
-    if (patience_.first_decode == 0) return estimate(outcomes, choices);
+  bool search(TuningResult &result) {
+    if (patience_.first_decode == 0) return estimate(result);
     std::set<std::string> layouts;  // empty: all
     for (size_t f = 0; f < fields_.size(); ++f) {
       // What is left is shared by the batch sizes that are left, larger ones counting more: their kernels run longer.
@@ -134,10 +137,11 @@ class Tuner::Shape {
           Clock::now() + std::chrono::duration_cast<Clock::duration>((deadline_ - Clock::now()) * 0.85 * share);
       explore(*fields_[f], layouts, until);
       compare_layouts(*fields_[f], until);
+      if (tuner_.options_.compare) add(result.layouts, layout_times(*fields_[f]));
       step_done();
-      if (f == 0) layouts = near_best(*fields_[f]);
+      if (f == 0 && !tuner_.options_.compare) layouts = near_best(*fields_[f]);
     }
-    const std::string layout = settle(choices);
+    const std::string layout = settle(result.choices);
     std::vector<Outcome> found;
     for (auto &field : fields_) {
       for (size_t t = 0; t < threads(); ++t) {
@@ -149,11 +153,21 @@ class Tuner::Shape {
       }
       step_done();
     }
-    outcomes.insert(outcomes.end(), found.begin(), found.end());
+    add(result.companions, companions_of(layout));
+    add(result.outcomes, found);
     return true;
   }
 
  private:
+  template <typename T>
+  static void add(std::vector<T> &all, const std::vector<T> &more) {
+    all.insert(all.end(), more.begin(), more.end());
+  }
+
+  std::vector<Outcome> companions_of(const std::string &layout) {
+    return companions(tuner_.records_, *tuner_.farm_, work_, tuner_.target_, layout, tuner_.options_);
+  }
+
   // Each batch size is explored and then judged; together they are this kernel's part of the bar.
   void step_done() { tuner_.progress_.fraction += fraction_ / (2.0 * static_cast<double>(fields_.size())); }
 
@@ -185,12 +199,13 @@ class Tuner::Shape {
     std::vector<size_t> first = choose_first(points, count);
     // Each layout's own default schedule is a good point and must not be lost to. They come first and whatever the
     // time, so that every problem that is begun gets an answer.
-    std::vector<size_t> shipped;
+    std::vector<size_t> shipped, others;
     for (const schedules::Default &d : schedules::defaults(work_.spec, tuner_.target_)) {
       if (field.problem(0).m < d.m_min || field.problem(0).m > d.m_max) continue;
       for (size_t i = 0; i < points.size(); ++i)
-        if (points[i].illegal.empty() && points[i].schedule == d.schedule) shipped.push_back(i);
+        if (points[i].illegal.empty() && points[i].schedule == d.schedule) (d.built_in ? shipped : others).push_back(i);
     }
+    first.insert(first.begin(), others.begin(), others.end());
     if (shipped.empty() && !first.empty()) shipped.push_back(first.front());
     std::vector<int64_t> arms = field.add(shipped);
     field.prepare(arms, Clock::time_point::max());
@@ -245,10 +260,42 @@ class Tuner::Shape {
       for (const auto &[layout, entry] : field.best_by_layout(t)) order.push_back(entry);
       std::sort(order.begin(), order.end());
       std::vector<int64_t> arms;
+      const bool all = tuner_.options_.compare;
       for (const auto &[us, arm] : order)
-        if (arms.size() < kPlayoff && us <= order.front().first * kPlayoffSlack) arms.push_back(arm);
-      if (arms.size() > 1) field.measure(t, false, std::max(until, Clock::now() + kPlayoffTime))(arms, kPlayoffRounds);
+        if (all || (arms.size() < kPlayoff && us <= order.front().first * kPlayoffSlack)) arms.push_back(arm);
+      if (arms.size() > 1 || all)
+        field.measure(t, all, std::max(until, Clock::now() + kPlayoffTime * (all ? 4 : 1)))(arms, kPlayoffRounds);
     }
+  }
+
+  // What compare_layouts() has measured, fastest first.
+  std::vector<LayoutTime> layout_times(Field &field) const {
+    std::vector<LayoutTime> times;
+    for (size_t t = 0; t < threads(); ++t) {
+      std::vector<LayoutTime> own;
+      const Problem &problem = field.problem(t);
+      const double roof = field.read_roof(t);
+      for (const auto &[layout, entry] : field.best_by_layout(t)) {
+        const Candidate &c = field.candidate(entry.second);
+        LayoutTime row;
+        row.what = work_.what;
+        row.shape = problem.shape();
+        row.m = problem.m;
+        row.threads = problem.threads;
+        row.layout = layout;
+        row.schedule = c.text;
+        row.us = field.timings(t).median_beside(entry.second, best_arm(field, t));
+        row.bits_a_weight = layout.empty() ? 0 : schedules::find_layout(layout).bits_per_weight();
+        row.operations = schedules::operations(work_.spec, problem.sizes(), c.schedule, tuner_.target_);
+        row.roof_read_gb_s = roof;
+        const double bytes = weight_bytes(work_.spec, problem.sizes()) * row.bits_a_weight / 2;
+        row.read_share = roof > 0 ? bytes / roof / 1e3 / row.us : 0;
+        own.push_back(std::move(row));
+      }
+      std::sort(own.begin(), own.end(), [](const LayoutTime &a, const LayoutTime &b) { return a.us < b.us; });
+      times.insert(times.end(), own.begin(), own.end());
+    }
+    return times;
   }
 
   // Slow-down of each layout against the best, averaged over thread counts. Layouts that were measured together are
@@ -338,7 +385,7 @@ class Tuner::Shape {
   }
 
   // No timing: the best prediction at M = 1 gives the layout, then the best prediction for each batch size.
-  bool estimate(std::vector<Outcome> &outcomes, std::vector<std::string> &choices) {
+  bool estimate(TuningResult &result) {
     std::string layout;
     bool have_layout = false;
     for (auto &field : fields_) {
@@ -360,10 +407,11 @@ class Tuner::Shape {
       for (size_t t = 0; t < threads(); ++t) {
         const WinnerRecord record = field->judge(t, winner);
         tuner_.records_.set_winner(record);
-        outcomes.push_back(field->outcome(t, record, winner));
+        result.outcomes.push_back(field->outcome(t, record, winner));
       }
     }
-    if (!layout.empty()) choices.push_back(fmt::format("{}: layout {} by prediction alone", work_.what, layout));
+    add(result.companions, companions_of(layout));
+    if (!layout.empty()) result.choices.push_back(fmt::format("{}: layout {} by prediction alone", work_.what, layout));
     return true;
   }
 
@@ -428,9 +476,8 @@ TuningResult Tuner::run(const std::vector<KernelWork> &works) {
       progress_.fraction = static_cast<double>(i) / static_cast<double>(works.size());
       const auto share = (deadline_ - Clock::now()) / static_cast<int64_t>(works.size() - i);
       Shape shape(*this, work, Clock::now() + share, 1.0 / static_cast<double>(works.size()));
-      if (!options_.again && shape.finished(result.outcomes)) continue;
-      if (Clock::now() >= deadline_ || !shape.search(result.outcomes, result.choices))
-        result.unreached.push_back(work.what);
+      if (!options_.again && !options_.compare && shape.finished(result)) continue;
+      if (Clock::now() >= deadline_ || !shape.search(result)) result.unreached.push_back(work.what);
     }
   } catch (const Interrupted &) {
     result.interrupted = true;

@@ -48,6 +48,20 @@ struct Outcome {
   ProofRecord proof;
 };
 
+// The fastest kernel found in one weight layout, measured together with those of the other layouts.
+struct LayoutTime {
+  std::string what, shape;
+  int64_t m = 1;
+  int threads = 1;
+  std::string layout, schedule;
+  double us = 0;              // median
+  double bits_a_weight = 0;   // what the layout stores
+  double operations = 0;      // vector instructions a weight by the schedule's own count, all tokens; 0: not known
+  double roof_read_gb_s = 0;  // measured between the rounds
+  double read_share = 0;      // of its time that reading the layout's bytes at the roof would take
+  bool bytes_bind() const { return read_share >= 0.8; }
+};
+
 // What the tuner is doing, for a progress bar.
 struct Progress {
   double fraction = 0;       // of all work
@@ -60,6 +74,7 @@ struct TunerOptions {
   Patience patience;
   double time_limit = 0;  // seconds; 0: the patience's own
   bool again = false;     // tune even what has a winner
+  bool compare = false;   // carry every layout through every batch size, and measure their best together
   WorkerCommand worker;
   std::string target;  // empty: the widest that the machine runs
   std::string runner;  // a command that reaches the machine to prove and time on; empty: this one
@@ -72,7 +87,9 @@ struct TunerOptions {
 struct TuningResult {
   std::vector<Outcome> outcomes;
   std::vector<std::string> unreached;  // problems the time did not suffice for
+  std::vector<Outcome> companions;     // that the winners' layouts need beside them in a pack
   std::vector<std::string> choices;    // a line per layout choice: what was weighed
+  std::vector<LayoutTime> layouts;     // when options.compare is set
   bool interrupted = false;
 };
 

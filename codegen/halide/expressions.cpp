@@ -170,13 +170,14 @@ Expr Lowering::translate_extent(const ExprPtr &extent, const Scope &scope) {
 // One trit, found through the layout's mixed-radix description.
 Expr Lowering::load_trit(const std::string &tensor, const Expr &row, const Expr &column) {
   const schedules::Layout &layout = schedules::find_layout(schedule_.layout);
+  if (!layout.two_bit_fields()) throw Error(fmt::format("layout {} is not read trit by trit", layout.name));
   const compiler::Tensor &weights = *spec_.find(tensor);
   const auto padded = [&](size_t dimension, int64_t multiple) {
     const Expr size = translate(weights.shape[dimension], {});
     return (size + static_cast<int>(multiple - 1)) / static_cast<int>(multiple) * static_cast<int>(multiple);
   };
   Expr index = 0, weight = 1;
-  for (const schedules::Layout::Digit &digit : layout.fields_low_to_high) {
+  for (const schedules::Layout::Digit &digit : layout.fields_low_to_high()) {
     const bool is_row = digit.dimension == 'n';
     const int divisor = static_cast<int>(digit.divisor), radix = static_cast<int>(digit.radix);
     const Expr coordinate = (is_row ? row : column) / divisor;

@@ -36,7 +36,9 @@ class ContractionEpilogue {
   using LoadSum = std::function<llvm::Value *(size_t index, llvm::Value *n, llvm::Value *token, llvm::Value *group,
                                               unsigned lanes)>;
 
-  ContractionEpilogue(KernelBuilder &kb, const schedules::ContractionPlan &plan);
+  // Whether the sums are of codes trit + 1, so that activation_sum() will be asked for what they have too much.
+  enum class Offsets { Codes, None };
+  ContractionEpilogue(KernelBuilder &kb, const schedules::ContractionPlan &plan, Offsets offsets = Offsets::Codes);
 
   // Computes what depends on the token alone, once for every token, into scratch; reserves scratch from `base` on.
   void prepare();
@@ -62,15 +64,27 @@ class ContractionEpilogue {
   KernelBuilder &kb_;
   const schedules::ContractionPlan &plan_;
   ExprEmitter emitter_;
-  std::vector<compiler::ExprPtr> activation_sums_;  // per contraction: a load of the given, or a Sum
+  std::vector<compiler::ExprPtr> activation_sums_;  // per contraction: a load of the given, or a Sum; or none
   std::vector<Hoisted> hoisted_;
 };
 
 // Takes `bytes` (fixed) plus `per_size[i]` bytes a unit of size parameter i from the call's scratch, 64-byte aligned.
 llvm::Value *take_scratch(KernelBuilder &kb, int64_t bytes, const std::map<int, int64_t> &per_size = {});
 
-// Emitters of the templates llvm.gemv and llvm.gemm.
+// The plan of the kernel; throws Error when there is none.
+schedules::ContractionPlan contraction_plan(KernelBuilder &kb);
+// A parameter of the schedule; throws Error when it is missing.
+int64_t schedule_parameter(KernelBuilder &kb, const std::string &name);
+// Which size parameter an expression is that is one.
+int size_index(KernelBuilder &kb, const compiler::ExprPtr &size);
+// Memory for `elements` int32 sums of a contraction, for every group where it has groups. Without, they are few enough
+// for the stack.
+llvm::Value *take_sums(KernelBuilder &kb, const schedules::Contraction &contraction, int64_t elements);
+
+// Emitters of the templates llvm.gemv, llvm.base3, llvm.lut and llvm.gemm.
 void emit_gemv(KernelBuilder &kb);
+void emit_base3(KernelBuilder &kb);
+void emit_lut(KernelBuilder &kb);
 void emit_gemm(KernelBuilder &kb);
 
 }  // namespace bittern::codegen

@@ -82,8 +82,9 @@ Value *weight_row(KernelBuilder &kb, const schedules::ContractionPlan &plan, con
   return ExprEmitter(kb).index(contraction.row, bindings);
 }
 
-ContractionEpilogue::ContractionEpilogue(KernelBuilder &kb, const schedules::ContractionPlan &plan)
+ContractionEpilogue::ContractionEpilogue(KernelBuilder &kb, const schedules::ContractionPlan &plan, Offsets offsets)
     : kb_(kb), plan_(plan), emitter_(kb) {
+  if (offsets == Offsets::None) return;
   for (const schedules::Contraction &c : plan.sums) {
     if (c.activation_sum) {
       activation_sums_.push_back(c.activation_sum);

@@ -8,7 +8,9 @@
 #include <algorithm>
 
 #include "codegen/llvm/contraction.h"
+#include "codegen/llvm/contraction_unpack.h"
 #include "compiler/error.h"
+#include "schedules/layout.h"
 
 namespace bittern::codegen {
 
@@ -17,8 +19,7 @@ using Values = KernelBuilder::Values;
 
 namespace {
 
-constexpr int64_t kRows = 8;  // rows in a vector of codes
-constexpr int64_t kQuad = 4;  // k in a vector of codes, for each of the rows
+constexpr int64_t kRows = kUnpackedRows, kQuad = kUnpackedK;  // in a vector of codes
 
 class Gemm {
  public:
@@ -28,7 +29,7 @@ class Gemm {
         plan_(plan),
         isa_(make_isa(kb)),
         wide_(make_isa(kb, kb.target.vector_bytes == 64 && parameter("nr") % 2 == 0 ? 64 : 32)),
-        walk_(kb.request.schedule.layout),
+        k_a_unit_(schedules::find_layout(kb.request.schedule.layout).k_tile),
         epilogue_(kb, plan),
         nr_(parameter("nr")),
         mt_(parameter("mt")),
@@ -62,17 +63,7 @@ class Gemm {
   }
 
  private:
-  int64_t parameter(const char *name) const {
-    const auto found = kb_.request.schedule.params.find(name);
-    if (found == kb_.request.schedule.params.end())
-      throw Error(fmt::format("llvm.gemm: parameter {} is missing", name));
-    return found->second;
-  }
-
-  int size_index(const compiler::ExprPtr &size) const {
-    const auto found = std::find(kb_.spec.sizes.begin(), kb_.spec.sizes.end(), size->name);
-    return static_cast<int>(found - kb_.spec.sizes.begin());
-  }
+  int64_t parameter(const char *name) const { return schedule_parameter(kb_, name); }
 
   // Slots of tokens in the block of sums: register tiles may run over the block's end.
   int64_t slots() const { return (block_tokens_ + mt_ - 1) / mt_ * mt_; }
@@ -83,19 +74,21 @@ class Gemm {
     std::map<int, int64_t> code_bytes_per;
     for (const schedules::Contraction &c : plan_.sums) {
       if (!c.group) {
-        code_bytes = std::max(code_bytes, block_rows_ * block_k_);
+        // Units that do not divide a chunk reach over both of its ends.
+        code_bytes = std::max(code_bytes, block_rows_ * (block_k_ + (k_a_unit_ % 16 == 0 ? 0 : 128)));
       } else if (c.extent->op == compiler::Op::IntConst) {
         code_bytes = std::max(code_bytes, block_rows_ * (c.extent->ival + 128));
       } else {
         code_bytes = std::max(code_bytes, block_rows_ * 128);
-        code_bytes_per[size_index(c.extent)] = block_rows_;
+        code_bytes_per[size_index(kb_, c.extent)] = block_rows_;
       }
     }
     codes_ = take_scratch(kb_, code_bytes, code_bytes_per);
     for (const schedules::Contraction &c : plan_.sums) {
       const int64_t bytes = slots() * block_rows_ * 4;
       // Groups are at least 64 long, so depth / 64 bounds their number.
-      sums_.push_back(c.group ? take_scratch(kb_, 0, {{size_index(c.depth), bytes / 64}}) : take_scratch(kb_, bytes));
+      sums_.push_back(c.group ? take_scratch(kb_, 0, {{size_index(kb_, c.depth), bytes / 64}})
+                              : take_scratch(kb_, bytes));
     }
   }
 
@@ -149,14 +142,14 @@ class Gemm {
   void add_chunk(size_t index, Value *n0, Value *m0, Value *count, Value *k0, Value *k1, Value *group) {
     const schedules::Contraction &c = plan_.sums[index];
     // Whole units are unpacked; activations are zero up to a multiple of 64, so 16 k more are harmless.
-    Value *first_unit = b_.CreateUDiv(k0, kb_.i64(walk_.k_a_unit));
-    Value *last_unit = b_.CreateUDiv(round_up(k1, walk_.k_a_unit), kb_.i64(walk_.k_a_unit));
-    Value *unit_base = b_.CreateMul(first_unit, kb_.i64(walk_.k_a_unit));
-    Value *tile_quads = b_.CreateMul(b_.CreateSub(last_unit, first_unit), kb_.i64(walk_.k_a_unit / kQuad));
-    if (walk_.quads)
-      unpack_quads(c, n0, first_unit, last_unit, tile_quads);
-    else
-      unpack_rows(c, n0, first_unit, last_unit, tile_quads);
+    Value *first_unit = b_.CreateUDiv(k0, kb_.i64(k_a_unit_));
+    Value *last_unit = b_.CreateUDiv(kb_.round_up(k1, k_a_unit_), kb_.i64(k_a_unit_));
+    Value *unit_base = b_.CreateMul(first_unit, kb_.i64(k_a_unit_));
+    Value *tile_quads = b_.CreateMul(b_.CreateSub(last_unit, first_unit), kb_.i64(k_a_unit_ / kQuad));
+    unpack_block(kb_, *isa_, plan_, c, {n0, block_rows_, first_unit, last_unit},
+                 [&](Value *codes, Value *vector, Value *quad) {
+                   b_.CreateAlignedStore(codes, code_place(vector, quad, tile_quads), llvm::Align(32));
+                 });
     // Groups of 64 may begin in the middle of a unit of 128.
     Value *from = b_.CreateUDiv(b_.CreateSub(k0, unit_base), kb_.i64(kQuad));
     Value *to = b_.CreateUDiv(b_.CreateSub(round_up(k1, 16), unit_base), kb_.i64(kQuad));
@@ -278,104 +271,12 @@ class Gemm {
     }
   }
 
-  struct Packed {
-    const schedules::Contraction &contraction;
-    Value *data, *tile_bytes, *last_row;
-  };
-  Packed packed(const schedules::Contraction &c) {
-    const bool gathered = !schedules::rows_in_order(plan_, kb_.spec, c);
-    if (gathered && walk_.quads)
-      throw Error(fmt::format("llvm.gemm: layout {} keeps 8 rows together, and {} is read row by row",
-                              kb_.request.schedule.layout, c.weights));
-    Value *depth = round_up(kb_.size_expression(c.depth), walk_.k_a_unit);
-    // The last row of n that has a row of W: a list ends with n, in order the padding of W's last tile may be read.
-    Value *rows = kb_.size(kb_.spec.sizes[static_cast<size_t>(plan_.n_size)]);
-    if (!gathered) rows = round_up(rows, walk_.row_tile());
-    return {c, kb_.data(c.weights), b_.CreateMul(b_.CreateUDiv(depth, kb_.i64(4)), kb_.i64(walk_.row_tile())),
-            b_.CreateSub(rows, kb_.i64(1))};
-  }
-
-  // First unit of a row (of a unit's 8 rows). Rows past the last one repeat it: nobody reads their sums.
-  Value *row_units(const Packed &weights, Value *row) {
-    row = weight_row(kb_, plan_, weights.contraction, kb_.minimum(row, weights.last_row));
-    Value *tile = b_.CreateUDiv(row, kb_.i64(walk_.row_tile()));
-    Value *within = b_.CreateUDiv(b_.CreateURem(row, kb_.i64(walk_.row_tile())), kb_.i64(walk_.rows_a_unit));
-    Value *offset = b_.CreateAdd(b_.CreateMul(tile, weights.tile_bytes), b_.CreateMul(within, kb_.i64(32)));
-    return b_.CreateGEP(b_.getInt8Ty(), weights.data, offset);
-  }
-
-  // Loads a unit and fetches the one that the next chunk has in its place: cold weights arrive while tiles compute.
-  Value *load_unit(Value *units, Value *unit, Value *chunk_units) {
-    Value *offset = b_.CreateMul(unit, kb_.i64(walk_.interleave * 32), "", false, true);
-    Value *ahead = b_.CreateMul(chunk_units, kb_.i64(walk_.interleave * 32), "", false, true);
-    kb_.prefetch(b_.CreateGEP(b_.getInt8Ty(), units, b_.CreateAdd(offset, ahead)));
-    return b_.CreateAlignedLoad(isa_->bytes(), b_.CreateGEP(b_.getInt8Ty(), units, offset), llvm::Align(1));
-  }
-
-  void store_codes(Value *codes, Value *vector, Value *quad, Value *tile_quads) {
-    b_.CreateAlignedStore(codes, code_place(vector, quad, tile_quads), llvm::Align(32));
-  }
-
-  // i2q: a unit holds four quads of 8 rows, one a field.
-  void unpack_quads(const schedules::Contraction &c, Value *n0, Value *first, Value *last, Value *tile_quads) {
-    const Packed weights = packed(c);
-    kb_.loop(kb_.i64(0), kb_.i64(block_rows_ / kRows), 1, [&](Value *vector) {
-      Value *units = row_units(weights, b_.CreateAdd(n0, b_.CreateMul(vector, kb_.i64(kRows))));
-      kb_.loop(first, last, 1, [&](Value *unit) {
-        Value *codes = load_unit(units, unit, b_.CreateSub(last, first));
-        Value *quad = b_.CreateMul(b_.CreateSub(unit, first), kb_.i64(4));
-        for (int field = 0; field < 4; ++field)
-          store_codes(isa_->field(codes, 2 * field), vector, b_.CreateAdd(quad, kb_.i64(field)), tile_quads);
-      });
-    });
-  }
-
-  // i2r: units of 8 rows are turned from rows of 32 k to quads of 8 rows, still packed, then their fields are stored.
-  void unpack_rows(const schedules::Contraction &c, Value *n0, Value *first, Value *last, Value *tile_quads) {
-    const Packed weights = packed(c);
-    kb_.loop(kb_.i64(0), kb_.i64(block_rows_ / kRows), 1, [&](Value *vector) {
-      Values units;
-      for (int64_t row = 0; row < kRows; ++row)
-        units.push_back(
-            row_units(weights, b_.CreateAdd(b_.CreateAdd(n0, b_.CreateMul(vector, kb_.i64(kRows))), kb_.i64(row))));
-      kb_.loop(first, last, 1, [&](Value *unit) {
-        Values rows;
-        for (Value *own : units)
-          rows.push_back(b_.CreateBitCast(load_unit(own, unit, b_.CreateSub(last, first)), isa_->words()));
-        rows = transpose(rows);
-        Value *quad = b_.CreateMul(b_.CreateSub(unit, first), kb_.i64(32));
-        for (int64_t i = 0; i < 8; ++i) {
-          Value *codes = b_.CreateBitCast(rows[static_cast<size_t>(i)], isa_->bytes());
-          for (int field = 0; field < 4; ++field)
-            store_codes(isa_->field(codes, 2 * field), vector, b_.CreateAdd(quad, kb_.i64(8 * field + i)), tile_quads);
-        }
-      });
-    });
-  }
-
-  // 8 x 8 words in three rounds of exchanges: within 64-bit pairs, within 128-bit halves, between halves.
-  Values transpose(Values v) {
-    const auto round = [&](size_t distance, const std::vector<int> &low, const std::vector<int> &high) {
-      Values out(8);
-      for (size_t i = 0; i < 8; ++i) {
-        if (i & distance) continue;
-        out[i] = b_.CreateShuffleVector(v[i], v[i + distance], low);
-        out[i + distance] = b_.CreateShuffleVector(v[i], v[i + distance], high);
-      }
-      v = out;
-    };
-    round(1, {0, 8, 2, 10, 4, 12, 6, 14}, {1, 9, 3, 11, 5, 13, 7, 15});
-    round(2, {0, 1, 8, 9, 4, 5, 12, 13}, {2, 3, 10, 11, 6, 7, 14, 15});
-    round(4, {0, 1, 2, 3, 8, 9, 10, 11}, {4, 5, 6, 7, 12, 13, 14, 15});
-    return v;
-  }
-
   KernelBuilder &kb_;
   llvm::IRBuilder<> &b_;
   const schedules::ContractionPlan &plan_;
   std::unique_ptr<Isa> isa_;   // unpacks units
   std::unique_ptr<Isa> wide_;  // multiplies: two vectors of 8 rows at once where the target has vectors of 64 bytes
-  PackedWalk walk_;
+  const int64_t k_a_unit_;
   ContractionEpilogue epilogue_;
   const int64_t nr_, mt_, block_rows_, block_tokens_, block_k_, unroll_;
   Value *codes_ = nullptr;
@@ -385,10 +286,8 @@ class Gemm {
 }  // namespace
 
 void emit_gemm(KernelBuilder &kb) {
-  std::string why;
-  const auto plan = schedules::plan_contractions(kb.spec, &why);
-  if (!plan) throw Error(fmt::format("llvm.gemm cannot lower kernel {}: {}", kb.spec.name, why));
-  Gemm(kb, *plan).emit();
+  const schedules::ContractionPlan plan = contraction_plan(kb);
+  Gemm(kb, plan).emit();
 }
 
 }  // namespace bittern::codegen

@@ -73,25 +73,11 @@ class Gemv {
       throw Error(fmt::format("llvm.gemv: chunk={}: {}", chunk_, *overflow));
   }
 
-  int64_t parameter(const char *name) const {
-    const auto found = kb_.request.schedule.params.find(name);
-    if (found == kb_.request.schedule.params.end())
-      throw Error(fmt::format("llvm.gemv: parameter {} is missing", name));
-    return found->second;
-  }
+  int64_t parameter(const char *name) const { return schedule_parameter(kb_, name); }
 
-  // One block of sums per contraction: [group][token][row]. Without groups it is small enough for the stack.
+  // One block of sums per contraction: [group][token][row].
   void take_blocks() {
-    for (const schedules::Contraction &c : plan_.sums) {
-      const int64_t elements = tokens_ * kBlockRows;
-      if (!c.group) {
-        blocks_.push_back(kb_.local_array(b_.getInt32Ty(), static_cast<uint64_t>(elements)));
-        continue;
-      }
-      // Groups are at least 64 long, so depth / 64 bounds their number.
-      const auto size = std::find(kb_.spec.sizes.begin(), kb_.spec.sizes.end(), c.depth->name);
-      blocks_.push_back(take_scratch(kb_, 0, {{static_cast<int>(size - kb_.spec.sizes.begin()), elements * 4 / 64}}));
-    }
+    for (const schedules::Contraction &c : plan_.sums) blocks_.push_back(take_sums(kb_, c, tokens_ * kBlockRows));
   }
 
   Value *block_place(size_t index, Value *row, Value *token, Value *group) {
@@ -392,10 +378,8 @@ class Gemv {
 }  // namespace
 
 void emit_gemv(KernelBuilder &kb) {
-  std::string why;
-  const auto plan = schedules::plan_contractions(kb.spec, &why);
-  if (!plan) throw Error(fmt::format("llvm.gemv cannot lower kernel {}: {}", kb.spec.name, why));
-  Gemv(kb, *plan).emit();
+  const schedules::ContractionPlan plan = contraction_plan(kb);
+  Gemv(kb, plan).emit();
 }
 
 }  // namespace bittern::codegen

@@ -334,6 +334,7 @@ Value *ExprEmitter::load(const Expr &e, Frame &frame) {
 // One trit of a packed matrix: the 2-bit field that the layout's digits name, less one.
 Value *ExprEmitter::load_trit(const Expr &e, const Bindings &bindings) {
   const schedules::Layout &layout = schedules::find_layout(builder_.request.schedule.layout);
+  if (!layout.two_bit_fields()) throw Error(fmt::format("layout {} is not read trit by trit", layout.name));
   const auto &shape = builder_.spec.find(e.name)->shape;
   if (e.args.size() != 2)
     throw Error(fmt::format("kernel {}: ternary tensor {} is not a matrix", builder_.spec.name, e.name));
@@ -345,7 +346,7 @@ Value *ExprEmitter::load_trit(const Expr &e, const Bindings &bindings) {
   Value *position[2] = {index(e.args[0], bindings), index(e.args[1], bindings)};
   Value *extent[2] = {padded(0, layout.row_tile), padded(1, layout.k_tile)};
   Value *field = builder_.i64(0), *weight = builder_.i64(1);
-  for (const schedules::Layout::Digit &digit : layout.fields_low_to_high) {
+  for (const schedules::Layout::Digit &digit : layout.fields_low_to_high()) {
     const int which = digit.dimension == 'n' ? 0 : 1;
     Value *divisor = builder_.i64(digit.divisor);
     Value *radix = digit.radix ? builder_.i64(digit.radix) : b_.CreateUDiv(extent[which], divisor);

@@ -32,6 +32,7 @@ class FunctionBuilder {
   bool from_meanings() const { return &runs_on != &target; }
   llvm::Value *i64(int64_t value) { return b.getInt64(static_cast<uint64_t>(value)); }
   llvm::Type *vector(llvm::Type *element, unsigned lanes) { return llvm::FixedVectorType::get(element, lanes); }
+  llvm::Type *bytes_or_byte(unsigned lanes) { return lanes > 1 ? vector(b.getInt8Ty(), lanes) : b.getInt8Ty(); }
   llvm::Value *minimum(llvm::Value *x, llvm::Value *y);     // of i64, signed
   llvm::Value *round_up(llvm::Value *x, int64_t multiple);  // of i64, not negative
   llvm::Value *call(unsigned intrinsic, const std::vector<llvm::Type *> &overloads, const Values &arguments);

@@ -1,5 +1,5 @@
-// The generated packed_bytes, pack and unpack of a weight layout, from its mixed-radix description alone: they travel
-// with the kernels of a pack, so that a runtime knows no layout by name.
+// The generated packed_bytes, pack and unpack of a weight layout, from its description alone: they travel with the
+// kernels of a pack, so that a runtime knows no layout by name.
 #pragma once
 #include <llvm/IR/Module.h>
 
@@ -15,7 +15,7 @@ struct LayoutFunctions {
   llvm::Function *packed_bytes, *pack, *unpack;
 };
 
-// Throws Error when a byte of the layout is not filled by one digit of radix 4. `prefix` keeps the names apart.
+// Throws Error when no digit of the layout fills a byte with fields narrower than it. `prefix` keeps the names apart.
 LayoutFunctions emit_layout_functions(llvm::Module &module, const schedules::Target &target,
                                       const schedules::Layout &layout, const std::string &prefix);
 

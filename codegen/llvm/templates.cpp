@@ -7,7 +7,8 @@
 namespace bittern::codegen {
 
 const std::vector<TemplateEmitter> &template_emitters() {
-  static const std::vector<TemplateEmitter> table = {{"loops", emit_loops}, {"gemv", emit_gemv}, {"gemm", emit_gemm}};
+  static const std::vector<TemplateEmitter> table = {
+      {"loops", emit_loops}, {"gemv", emit_gemv}, {"base3", emit_base3}, {"lut", emit_lut}, {"gemm", emit_gemm}};
   return table;
 }
 

@@ -14,6 +14,7 @@
 #include "runtime/abi/kernel_abi.h"
 #include "schedules/space.h"
 #include "tests/proof/worker_process.h"
+#include "tuning_db/companions.h"
 #include "tuning_db/run_folder.h"
 
 using namespace bittern;
@@ -193,4 +194,32 @@ TEST_CASE("a worker ends when its parent goes away") {
   std::atomic<bool> cancel{true};
   Worker cancelled(test_worker(), &cancel);
   CHECK_THROWS_AS(cancelled.call({{"op", "compile"}}, 20), Interrupted);
+}
+
+TEST_CASE("a layout that programs carry no kernels for brings proved ones for every number of tokens") {
+  Bench bench;
+  Records records((bench.base.path / "test.sqlite").string());
+  TunerOptions options;
+  options.threads = {1, 3};
+  options.build = "test";
+  const KernelWork work{"matmul", compiler::builtin_kernel("w2a8_matmul"), {{"N", 33}, {"K", 130}}, {1}};
+  const schedules::Target &target = schedules::find_target("x86-64");
+  for (const char *layout : {"t5r10", "tl2r64"}) {
+    CAPTURE(layout);
+    const std::vector<Outcome> found = companions(records, bench.farm, work, target, layout, options);
+    for (const int threads : {1, 3})
+      for (const int64_t m : {1, 2, 3, 16, 17, 100000})
+        CHECK(std::count_if(found.begin(), found.end(), [&](const Outcome &o) {
+                return o.problem.threads == threads && o.problem.m_min <= m && m <= o.problem.m_max &&
+                       o.layout == layout && o.proof.passed && !o.object.objects.empty();
+              }) == 1);
+    // What is known is neither compiled nor proved again.
+    const std::vector<Outcome> again = companions(records, bench.farm, work, target, layout, options);
+    REQUIRE(again.size() == found.size());
+    for (size_t i = 0; i < found.size(); ++i) {
+      CHECK(again[i].object.id == found[i].object.id);
+      CHECK(again[i].proof.proof_id == found[i].proof.proof_id);
+    }
+  }
+  CHECK(companions(records, bench.farm, work, target, "i2q32", options).empty());
 }

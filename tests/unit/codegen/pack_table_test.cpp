@@ -115,9 +115,8 @@ TEST_CASE("rows can be packed and unpacked part by part") {
     std::vector<uint8_t> whole(bytes), parts(bytes);
     layout.pack(trits.data(), stride, 0, n, n, k, whole.data());
     std::vector<int8_t> back(static_cast<size_t>(n * k), 5);
-    const int64_t step = 32;  // a multiple of every layout's row tile
+    const int64_t step = layout.row_tile > 32 ? layout.row_tile : 32 / layout.row_tile * layout.row_tile;
     for (int64_t row = 0; row < n; row += step) {
-      REQUIRE(row % layout.row_tile == 0);
       const int64_t rows = std::min(step, n - row);
       layout.pack(trits.data() + row * stride, stride, row, rows, n, k, parts.data());
       layout.unpack(whole.data(), row, rows, n, k, back.data() + row * k, k);

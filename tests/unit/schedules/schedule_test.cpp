@@ -78,12 +78,17 @@ TEST_CASE("unpacking gives back what was packed, for odd shapes, whole and in pa
       for (int64_t row = 0; row < n; row += layout.row_tile)
         layout.pack(trits.data() + row * stride, stride, row, std::min(layout.row_tile, n - row), n, k, parts.data());
       CHECK(whole == parts);
-      // Every field is a code 0, 1 or 2, padding included.
-      CHECK(std::all_of(whole.begin(), whole.end(), [](uint8_t byte) {
-        for (int shift = 0; shift < 8; shift += 2)
-          if ((byte >> shift & 3) == 3) return false;
-        return true;
-      }));
+      // Padding is trit 0: the packed matrix is that of the padded one.
+      const int64_t padded_n = (n + layout.row_tile - 1) / layout.row_tile * layout.row_tile;
+      const int64_t padded_k = (k + layout.k_tile - 1) / layout.k_tile * layout.k_tile;
+      REQUIRE(layout.packed_bytes(padded_n, padded_k) == static_cast<int64_t>(bytes));
+      std::vector<int8_t> all(static_cast<size_t>(padded_n * padded_k), 9);
+      layout.unpack(whole.data(), 0, padded_n, padded_n, padded_k, all.data(), padded_k);
+      bool zeros = true;
+      for (int64_t row = 0; row < padded_n; ++row)
+        for (int64_t c = row < n ? k : 0; c < padded_k; ++c)
+          zeros = zeros && all[static_cast<size_t>(row * padded_k + c)] == 0;
+      CHECK(zeros);
       std::vector<int8_t> back(trits.size(), 9);
       layout.unpack(whole.data(), 0, n, n, k, back.data(), stride);
       for (int64_t row = 0; row < n; ++row)
@@ -107,5 +112,45 @@ TEST_CASE("where the layouts put a trit") {
   CHECK(packed[32 + 4 * 3 + 1] == 2 << 6);
   CHECK(std::count(packed.begin(), packed.end(), 0) == 63);
   CHECK_THROWS_WITH_AS(schedules::find_layout("i3"),
-                       "unknown weight layout \"i3\"; known: i2r1, i2r2, i2r4, i2r8, i2q8, i2q16, i2q32", Error);
+                       "unknown weight layout \"i3\"; known: i2r1, i2r2, i2r4, i2r8, i2q8, i2q16, i2q32, t5r5, t5r10, "
+                       "t5r20, u16x10r10, u16x10r20, tl1r32, tl1r64, tl2r32, tl2r64",
+                       Error);
+}
+
+TEST_CASE("where the layouts of several trits a code put them") {
+  const auto one_row = [](const char *layout, int64_t rows, int64_t k, int64_t row, std::vector<int8_t> trits) {
+    std::vector<int8_t> all(static_cast<size_t>(rows * k), 0);
+    std::copy(trits.begin(), trits.end(), all.begin() + row * k);
+    const Layout &found = schedules::find_layout(layout);
+    std::vector<uint8_t> packed(static_cast<size_t>(found.packed_bytes(rows, k)));
+    found.pack(all.data(), k, 0, rows, rows, k, packed.data());
+    return packed;
+  };
+  constexpr int64_t zeros5 = 85 + 29 + 9 + 3 + 1, zeros10 = (59048 / 2 * 65536 + 59048) / 59049;
+  // t5: five rows a byte, the first row's digit weighing most; row 7 is the third of the second five.
+  std::vector<uint8_t> packed = one_row("t5r10", 10, 32, 7, {0, 1, -1});
+  CHECK(packed[32 + 0] == zeros5);
+  CHECK(packed[32 + 1] == zeros5 + 9);
+  CHECK(packed[32 + 2] == zeros5 - 9);
+  CHECK(packed[1] == zeros5);
+  // u16x10: ten rows a word; k = 8 lies in the second vector, k = 16 behind k = 7.
+  packed = one_row("u16x10r10", 10, 32, 9, {0, 1});
+  CHECK(packed[0] + 256 * packed[1] == zeros10);
+  CHECK(packed[2] + 256 * packed[3] == ((59048 / 2 + 1) * int64_t{65536} + 59048) / 59049);
+  packed = one_row("u16x10r10", 10, 32, 9, {0, 0, 0, 0, 0, 0, 0, 0, 1});
+  CHECK(packed[32] + 256 * packed[33] == ((59048 / 2 + 1) * int64_t{65536} + 59048) / 59049);
+  // tl1: two pairs of a row a byte, index 3 c0 + c1.
+  packed = one_row("tl1r32", 32, 4, 5, {1, 0, -1, 1});
+  CHECK(packed[5] == (3 * 2 + 1) + 16 * (3 * 0 + 2));
+  CHECK(packed[6] == 4 + 16 * 4);
+  // tl2: triples, distance from the zeros' code 13 and, behind the unit's 128 bytes, its sign.
+  packed = one_row("tl2r32", 32, 24, 3, {1, 0, 0, -1, 1, 1, 0, -1, 0});
+  CHECK(packed[3] == 9 + 16 * 5);
+  CHECK(packed[32 + 3] == 3);
+  CHECK(packed[128 + 3] == (1 << 1) + (1 << 2));
+  CHECK(packed[128 + 4] == 0);
+  CHECK(schedules::find_layout("t5r20").bits_per_weight() == doctest::Approx(1.6));
+  CHECK(schedules::find_layout("u16x10r10").bits_per_weight() == doctest::Approx(1.6));
+  CHECK(schedules::find_layout("tl2r64").bits_per_weight() == doctest::Approx(5.0 / 3));
+  CHECK(schedules::find_layout("tl1r64").bits_per_weight() == doctest::Approx(2));
 }

@@ -1,0 +1,355 @@
+// llvm.lut: a few tokens past weights whose codes index tables of sums (tl1: of two activations, tl2: of three and a
+// sign), so that a byte shuffle takes the place of multiplications. A vector is 32 rows at one place of k. Every call
+// builds the tables of its tokens once and then streams its rows past them.
+//
+// Sums are exact. Either the low and high bytes of int16 sums are looked up, interleaved and added in int16, `chunk`
+// look-ups at a time; or ("split") sums are cut into five low bits and a biased rest, which are added as bytes, eight
+// at a time, before they are widened: fewer shuffles. Negative sums of tl2 are added as -s - 1 (an exclusive or) and
+// their number, kept in bytes, is added back.
+#include <fmt/format.h>
+#include <llvm/IR/Constants.h>
+#include <llvm/IR/Intrinsics.h>
+
+#include <algorithm>
+
+#include "codegen/llvm/contraction.h"
+#include "codegen/llvm/look_up_tables.h"
+#include "codegen/llvm/trit_decode.h"
+#include "compiler/error.h"
+
+namespace bittern::codegen {
+
+using llvm::Value;
+
+namespace {
+
+constexpr int64_t kRows = 32;  // of a unit: the lanes of a vector of bytes
+constexpr int64_t kTableBytes = 32;
+
+class Lut {
+ public:
+  Lut(KernelBuilder &kb, const schedules::ContractionPlan &plan)
+      : kb_(kb),
+        b_(kb.b),
+        plan_(plan),
+        isa_(make_isa(kb)),
+        layout_(schedules::find_layout(kb.request.schedule.layout)),
+        epilogue_(kb, plan, ContractionEpilogue::Offsets::None),
+        interleave_(layout_.row_tile / kRows),
+        units_(parameter("units")),
+        tokens_(parameter("tokens")),
+        split_(parameter("split") != 0),
+        prefetch_(parameter("prefetch")),
+        near_(parameter("hint") != 0),
+        block_rows_(std::max<int64_t>(64, units_ * kRows)),
+        look_ups_(schedules::unit_look_ups(layout_)) {
+    if (!is_lanes(layout_)) throw Error(fmt::format("llvm.lut cannot read layout {}", layout_.name));
+    // Units between widenings; split sums are widened to 16 bits without a sign: 31 * 2048 fits.
+    chunk_ = std::max<int64_t>(1, (split_ ? 2048 : parameter("chunk")) / look_ups_);
+    group_ = std::max<int64_t>(1, schedules::kSplitLookUps / look_ups_);
+  }
+
+  void emit() {
+    kb_.descriptor.tile_size_index = plan_.n_size;
+    kb_.descriptor.tile = block_rows_;
+    epilogue_.prepare();
+    for (const schedules::Contraction &c : plan_.sums) {
+      blocks_.push_back(take_sums(kb_, c, tokens_ * block_rows_));
+      // 32 bytes for every cell of a row, and for those of its last unit.
+      const int64_t trits = layout_.cell.trits();
+      tables_.push_back(take_scratch(kb_, tokens_ * look_ups_ * kTableBytes,
+                                     {{size_index(kb_, c.depth), tokens_ * ((kTableBytes + trits - 1) / trits)}}));
+    }
+    const std::pair<Value *, Value *> range = kb_.tile_range();
+    kb_.loop(kb_.i64(0), epilogue_.tokens(), tokens_, [&](Value *m0) {
+      for (size_t index = 0; index < plan_.sums.size(); ++index) fill_tables(index, m0);
+      kb_.loop(range.first, range.second, block_rows_, [&](Value *n0) {
+        Value *n1 = kb_.minimum(b_.CreateAdd(n0, kb_.i64(block_rows_)), range.second);
+        for (size_t index = 0; index < plan_.sums.size(); ++index) sum_block(index, n0, n1);
+        Value *end = kb_.minimum(kb_.i64(tokens_), b_.CreateSub(epilogue_.tokens(), m0));
+        kb_.loop(kb_.i64(0), end, 1, [&](Value *token) {
+          epilogue_.emit(n0, n1, b_.CreateAdd(m0, token), token,
+                         [&](size_t index, Value *n, Value *slot, Value *group, unsigned lanes) -> Value * {
+                           llvm::Type *type = lanes == 1 ? b_.getInt32Ty() : kb_.vector(b_.getInt32Ty(), lanes);
+                           return b_.CreateAlignedLoad(type, place(index, b_.CreateSub(n, n0), slot, group),
+                                                       llvm::Align(4));
+                         });
+        });
+      });
+    });
+  }
+
+ private:
+  int64_t parameter(const char *name) const { return schedule_parameter(kb_, name); }
+
+  // Sums lie as [group][token][row].
+  Value *place(size_t index, Value *row, Value *token, Value *group) {
+    Value *slot = group ? b_.CreateAdd(b_.CreateMul(group, kb_.i64(tokens_)), token) : token;
+    return b_.CreateGEP(b_.getInt32Ty(), blocks_[index], b_.CreateAdd(b_.CreateMul(slot, kb_.i64(block_rows_)), row));
+  }
+
+  Value *depth_units(const schedules::Contraction &c) {
+    return b_.CreateUDiv(kb_.round_up(kb_.size_expression(c.depth), layout_.k_tile), kb_.i64(layout_.k_tile));
+  }
+
+  // Tables lie as [token][look-up][32 bytes].
+  Value *tables_of(size_t index, int64_t t) {
+    Value *bytes = b_.CreateMul(depth_units(plan_.sums[index]), kb_.i64(look_ups_ * kTableBytes));
+    return b_.CreateGEP(b_.getInt8Ty(), tables_[index], b_.CreateMul(bytes, kb_.i64(t)));
+  }
+
+  void fill_tables(size_t index, Value *m0) {
+    const schedules::Contraction &c = plan_.sums[index];
+    Value *last_token = b_.CreateSub(epilogue_.tokens(), kb_.i64(1));
+    for (int64_t t = 0; t < tokens_; ++t) {
+      // Slots past the last token repeat it; the epilogue does not read them.
+      Value *m = tokens_ == 1 ? m0 : kb_.minimum(b_.CreateAdd(m0, kb_.i64(t)), last_token);
+      Value *row = kb_.address(c.activations, c.lead.empty() ? Values{kb_.i64(0)} : Values{m, kb_.i64(0)});
+      build_tables(kb_, layout_, split_, row, kb_.size_expression(c.depth),
+                   b_.CreateMul(depth_units(c), kb_.i64(look_ups_)), tables_of(index, t));
+    }
+  }
+
+  struct Step {
+    Values units;   // where the first unit of each 32 rows lies
+    Values tables;  // per token
+  };
+
+  void sum_block(size_t index, Value *n0, Value *n1) {
+    const schedules::Contraction &c = plan_.sums[index];
+    Value *depth = kb_.size_expression(c.depth);
+    Step step;
+    for (int64_t t = 0; t < tokens_; ++t) step.tables.push_back(tables_of(index, t));
+    kb_.loop(n0, n1, units_ * kRows, [&](Value *n) {
+      step.units = units_of(c, n);
+      Value *row = b_.CreateSub(n, n0);
+      if (!c.group) return store_sums(index, sum_units(step, kb_.i64(0), depth_units(c)), row, nullptr);
+      Value *extent = kb_.size_expression(c.extent), *units = b_.CreateUDiv(extent, kb_.i64(layout_.k_tile));
+      kb_.loop(kb_.i64(0), b_.CreateUDiv(depth, extent), 1, [&](Value *group) {
+        Value *first = b_.CreateMul(group, units);
+        store_sums(index, sum_units(step, first, b_.CreateAdd(first, units)), row, group);
+      });
+    });
+  }
+
+  // First units of the rows from n on: a part of a tile's units, or several tiles side by side.
+  Values units_of(const schedules::Contraction &c, Value *n) {
+    Value *row_tile = kb_.i64(layout_.row_tile);
+    Value *tiles = b_.CreateUDiv(kb_.round_up(kb_.size_expression(c.rows), layout_.row_tile), row_tile);
+    Value *last_tile = b_.CreateSub(tiles, kb_.i64(1));
+    Value *tile_bytes = b_.CreateMul(depth_units(c), kb_.i64(interleave_ * layout_.unit_bytes));
+    Value *tile = b_.CreateUDiv(n, row_tile), *first = kb_.i64(0);
+    if (units_ < interleave_) first = b_.CreateUDiv(b_.CreateURem(n, row_tile), kb_.i64(kRows));
+    Values units;
+    for (int64_t u = 0; u < units_; ++u) {
+      // Tiles past the last one repeat it; their sums fall outside of the block's rows.
+      Value *own = u / interleave_ == 0 ? tile : kb_.minimum(b_.CreateAdd(tile, kb_.i64(u / interleave_)), last_tile);
+      Value *unit = b_.CreateAdd(first, kb_.i64(u % interleave_));
+      units.push_back(
+          b_.CreateGEP(b_.getInt8Ty(), kb_.data(c.weights),
+                       b_.CreateAdd(b_.CreateMul(own, tile_bytes), b_.CreateMul(unit, kb_.i64(layout_.unit_bytes)))));
+    }
+    return units;
+  }
+
+  // Sums of one unit's rows for one token: two vectors of 16 int32, in the order that `store_sums` knows.
+  size_t total(int64_t u, int64_t t) const { return static_cast<size_t>(2 * (u * tokens_ + t)); }
+
+  Values sum_units(const Step &step, Value *first, Value *last) {
+    llvm::Type *words = kb_.vector(b_.getInt32Ty(), 16);
+    const Values zero(total(units_, 0), llvm::Constant::getNullValue(words));
+    Values sums = kb_.loop(first, last, chunk_, zero, [&](Value *begin, const Values &totals) {
+      Value *end = kb_.minimum(b_.CreateAdd(begin, kb_.i64(chunk_)), last);
+      return split_ ? add_split_chunk(step, begin, end, totals) : add_chunk(step, begin, end, totals);
+    });
+    if (!split_) return sums;
+    // What the bias has added.
+    Value *count = b_.CreateTrunc(b_.CreateMul(b_.CreateSub(last, first), kb_.i64(look_ups_)), b_.getInt32Ty());
+    Value *bias = b_.CreateMul(count, b_.getInt32(schedules::kSplitBias << schedules::kSplitBits));
+    for (Value *&sum : sums) sum = b_.CreateSub(sum, b_.CreateVectorSplat(16, bias));
+    return sums;
+  }
+
+  Value *unit_place(const Step &step, int64_t u, Value *unit) {
+    Value *offset = b_.CreateMul(unit, kb_.i64(interleave_ * layout_.unit_bytes), "", false, true);
+    return b_.CreateGEP(b_.getInt8Ty(), step.units[static_cast<size_t>(u)], offset);
+  }
+
+  // Fetches the cache lines that begin in this step's part of the stream, far ahead.
+  void prefetch(const Values &places) {
+    if (prefetch_ == 0) return;
+    for (int64_t u = 0; u < units_; ++u)
+      for (int64_t byte = 0; byte < layout_.unit_bytes; byte += kRows)
+        if ((u % interleave_ * layout_.unit_bytes + byte) % 64 == 0)
+          kb_.prefetch(b_.CreateGEP(b_.getInt8Ty(), places[static_cast<size_t>(u)], kb_.i64(prefetch_ + byte)),
+                       near_ ? 3 : 0);
+  }
+
+  // Table `look_up` of a token, its `part` (0: low bytes, 1: the rest) repeated for every 16 rows.
+  Value *table(const Step &step, int64_t t, Value *look_up, int64_t part) {
+    Value *byte = b_.CreateAdd(b_.CreateMul(look_up, kb_.i64(kTableBytes), "", false, true), kb_.i64(16 * part));
+    Value *sixteen =
+        b_.CreateAlignedLoad(kb_.vector(b_.getInt8Ty(), 16),
+                             b_.CreateGEP(b_.getInt8Ty(), step.tables[static_cast<size_t>(t)], byte), llvm::Align(16));
+    std::vector<int> twice;
+    for (int i = 0; i < static_cast<int>(kRows); ++i) twice.push_back(i % 16);
+    return b_.CreateShuffleVector(sixteen, twice);
+  }
+
+  // Calls `take` for every look-up of the units at `unit`: its tables' number, and per unit index and sign.
+  using Take = std::function<void(Value *look_up, const Values &indices, const Values &signs)>;
+  void look_ups(const Step &step, Value *unit, const Take &take) {
+    Values places;
+    for (int64_t u = 0; u < units_; ++u) places.push_back(unit_place(step, u, unit));
+    prefetch(places);
+    for (int64_t i = 0; i < look_ups_; ++i) {
+      Values indices, signs;
+      for (Value *place : places) {
+        indices.push_back(table_index(kb_, *isa_, layout_, place, i));
+        signs.push_back(table_sign(kb_, *isa_, layout_, place, i));
+      }
+      take(b_.CreateAdd(b_.CreateMul(unit, kb_.i64(look_ups_), "", false, true), kb_.i64(i)), indices, signs);
+    }
+  }
+
+  // Bytes of low and high as int16: rows 0-7 and 16-23, or 8-15 and 24-31; no byte crosses 16 others.
+  Value *interleaved(Value *low, Value *high, int half) {
+    std::vector<int> lanes;
+    for (const int sixteen : {0, 16})
+      for (int i = 0; i < 8; ++i)
+        for (const int vector : {0, 32}) lanes.push_back(vector + sixteen + 8 * half + i);
+    return b_.CreateBitCast(b_.CreateShuffleVector(low, high, lanes), isa_->halves());
+  }
+
+  Values add_chunk(const Step &step, Value *begin, Value *end, const Values &totals) {
+    const bool signs = layout_.planes.size() > 1;
+    Values zero(totals.size(), llvm::Constant::getNullValue(isa_->halves()));
+    // Behind the sums: per unit, how many were negated.
+    if (signs) zero.resize(zero.size() + static_cast<size_t>(units_), llvm::Constant::getNullValue(isa_->bytes()));
+    const Values partial = kb_.loop(begin, end, 1, zero, [&](Value *unit, const Values &carried) {
+      Values next = carried;
+      look_ups(step, unit, [&](Value *look_up, const Values &indices, const Values &negated) {
+        for (int64_t t = 0; t < tokens_; ++t) {
+          Value *low_table = table(step, t, look_up, 0), *high_table = table(step, t, look_up, 1);
+          for (int64_t u = 0; u < units_; ++u) {
+            Value *low = isa_->look_up(low_table, indices[static_cast<size_t>(u)]);
+            Value *high = isa_->look_up(high_table, indices[static_cast<size_t>(u)]);
+            if (Value *mask = negated[static_cast<size_t>(u)]) {
+              low = b_.CreateXor(low, mask);
+              high = b_.CreateXor(high, mask);
+            }
+            for (int half = 0; half < 2; ++half) {
+              Value *&sum = next[total(u, t) + static_cast<size_t>(half)];
+              sum = b_.CreateAdd(sum, interleaved(low, high, half));
+            }
+          }
+        }
+        for (int64_t u = 0; signs && u < units_; ++u) {
+          Value *&count = next[totals.size() + static_cast<size_t>(u)];
+          count = b_.CreateSub(count, negated[static_cast<size_t>(u)]);
+        }
+      });
+      return next;
+    });
+    Values next;
+    for (int64_t u = 0; u < units_; ++u)
+      for (int64_t t = 0; t < tokens_; ++t)
+        for (int half = 0; half < 2; ++half) {
+          const size_t i = total(u, t) + static_cast<size_t>(half);
+          Value *sum = partial[i];
+          if (signs)
+            sum = b_.CreateAdd(sum, interleaved(partial[totals.size() + static_cast<size_t>(u)],
+                                                llvm::Constant::getNullValue(isa_->bytes()), half));
+          next.push_back(b_.CreateAdd(totals[i], b_.CreateSExt(sum, totals[i]->getType())));
+        }
+    return next;
+  }
+
+  // Per unit and token: the 16-bit lanes of the low part, and their odd bytes alone; the same of the high part.
+  Values add_split_chunk(const Step &step, Value *begin, Value *end, const Values &totals) {
+    const size_t parts = 2 * totals.size();
+    const Values zero(parts, llvm::Constant::getNullValue(isa_->halves()));
+    const auto group = [&](Value *unit, int64_t units, const Values &carried) {
+      Values bytes(totals.size(), nullptr);
+      for (int64_t g = 0; g < units; ++g)
+        look_ups(step, b_.CreateAdd(unit, kb_.i64(g)), [&](Value *look_up, const Values &indices, const Values &) {
+          for (int64_t t = 0; t < tokens_; ++t)
+            for (int64_t part = 0; part < 2; ++part) {
+              Value *own = table(step, t, look_up, part);
+              for (int64_t u = 0; u < units_; ++u) {
+                Value *found = isa_->look_up(own, indices[static_cast<size_t>(u)]);
+                Value *&sum = bytes[total(u, t) + static_cast<size_t>(part)];
+                sum = sum ? b_.CreateAdd(sum, found) : found;
+              }
+            }
+        });
+      Values next = carried;
+      for (size_t i = 0; i < bytes.size(); ++i) {
+        Value *halves = b_.CreateBitCast(bytes[i], isa_->halves());
+        next[2 * i] = b_.CreateAdd(next[2 * i], halves);
+        next[2 * i + 1] = b_.CreateAdd(next[2 * i + 1], b_.CreateLShr(halves, uint64_t{8}));
+      }
+      return next;
+    };
+    Value *whole =
+        b_.CreateAdd(begin, b_.CreateMul(b_.CreateUDiv(b_.CreateSub(end, begin), kb_.i64(group_)), kb_.i64(group_)));
+    Values partial = kb_.loop(begin, whole, group_, zero,
+                              [&](Value *unit, const Values &carried) { return group(unit, group_, carried); });
+    partial =
+        kb_.loop(whole, end, 1, partial, [&](Value *unit, const Values &carried) { return group(unit, 1, carried); });
+    // Even rows, then odd ones: the lanes less 256 times their odd bytes leave the even bytes' sum, exact below 2^16.
+    Values next;
+    for (size_t i = 0; i < totals.size(); i += 2) {
+      Value *rows[2] = {};
+      for (size_t part = 0; part < 2; ++part) {
+        Value *odd = partial[2 * (i + part) + 1];
+        Value *even = b_.CreateSub(partial[2 * (i + part)], b_.CreateShl(odd, uint64_t{8}));
+        for (const int parity : {0, 1}) {
+          Value *wide = b_.CreateZExt(parity ? odd : even, totals[i]->getType());
+          if (part == 1) wide = b_.CreateAdd(rows[parity], b_.CreateShl(wide, uint64_t{schedules::kSplitBits}));
+          rows[parity] = wide;
+        }
+      }
+      for (size_t parity = 0; parity < 2; ++parity) next.push_back(b_.CreateAdd(totals[i + parity], rows[parity]));
+    }
+    return next;
+  }
+
+  // Into the block, in the order of rows.
+  void store_sums(size_t index, const Values &sums, Value *row, Value *group) {
+    for (int64_t u = 0; u < units_; ++u)
+      for (int64_t t = 0; t < tokens_; ++t)
+        for (int half = 0; half < 2; ++half) {
+          std::vector<int> lanes;
+          for (int i = 0; i < 16; ++i)
+            lanes.push_back(split_ ? i % 2 * 16 + 8 * half + i / 2 : i / 8 * 16 + 8 * half + i % 8);
+          Value *sixteen = b_.CreateShuffleVector(sums[total(u, t)], sums[total(u, t) + 1], lanes);
+          b_.CreateAlignedStore(sixteen,
+                                place(index, b_.CreateAdd(row, kb_.i64(kRows * u + 16 * half)), kb_.i64(t), group),
+                                llvm::Align(4));
+        }
+  }
+
+  KernelBuilder &kb_;
+  llvm::IRBuilder<> &b_;
+  const schedules::ContractionPlan &plan_;
+  std::unique_ptr<Isa> isa_;
+  const schedules::Layout &layout_;
+  ContractionEpilogue epilogue_;
+  const int64_t interleave_, units_, tokens_;
+  const bool split_;
+  const int64_t prefetch_;
+  const bool near_;
+  const int64_t block_rows_, look_ups_;
+  int64_t chunk_ = 1, group_ = 1;
+  Values blocks_, tables_;
+};
+
+}  // namespace
+
+void emit_lut(KernelBuilder &kb) {
+  const schedules::ContractionPlan plan = contraction_plan(kb);
+  Lut(kb, plan).emit();
+}
+
+}  // namespace bittern::codegen

@@ -1,0 +1,26 @@
+// The numbers that table look-up kernels are proved by, for legality and lowering alike.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+
+#include "compiler/bounds.h"
+#include "schedules/layout.h"
+
+namespace bittern::schedules {
+
+// A split sum s is low = s & 31 and high = (s >> 5) + kSplitBias, both bytes without a sign; so many of each are added
+// before they are widened: 8 * 31 = 248 and, as |s| <= 2 * 128, 8 * (8 + 8) = 128.
+constexpr int kSplitBits = 5;
+constexpr int64_t kSplitBias = 8, kSplitLookUps = 8;
+
+// The sums that a table of the layout holds: as many activations in -128 .. 127 as a cell has trits, each times -1, 0
+// or 1. Negated ones are taken as -s - 1 first and mended by their number.
+inline compiler::Interval table_sums(const Layout &layout) {
+  const int64_t most = 128 * layout.cell.trits();
+  return layout.planes.size() > 1 ? compiler::Interval{-most - 1, most} : compiler::Interval{-most, most};
+}
+
+// Table look-ups in a unit.
+inline int64_t unit_look_ups(const Layout &layout) { return layout.k_tile / layout.cell.trits(); }
+
+}  // namespace bittern::schedules
