@@ -138,15 +138,15 @@ std::vector<Default> gemv_defaults(const KernelSpec &spec, const Target &target)
 bool many_registers(const Target &target) { return target.vector_registers >= 32; }
 
 std::vector<Param> gemm_params(const KernelSpec &, const Target &target) {
-  return {{"nr", {1, 2, 3, 4}, 4, "vectors of 8 rows in the register tile"},
-          {"mt",
-           many_registers(target) || direct(target) ? std::vector<int64_t>{2, 3, 4, 6, 8}
-                                                    : std::vector<int64_t>{2, 3, 4},
-           2, "tokens in the register tile"},
-          {"nb", {32, 64, 96}, 32, "rows unpacked together"},
-          {"mb", {32, 128, 512}, 128, "tokens that pass over unpacked codes"},
-          {"kb", {256, 512, 1024, 2048}, 512, "k unpacked together; a group's length where sums run over groups"},
-          {"unroll", {1, 2, 4}, 2, "steps of 4 k a loop step"}};
+  return {
+      {"nr", {1, 2, 3, 4}, 4, "vectors of 8 rows in the register tile"},
+      {"mt",
+       many_registers(target) || direct(target) ? std::vector<int64_t>{2, 3, 4, 6, 8} : std::vector<int64_t>{2, 3, 4},
+       2, "tokens in the register tile"},
+      {"nb", {32, 64, 96}, 32, "rows unpacked together"},
+      {"mb", {32, 128, 512}, 128, "tokens that pass over unpacked codes"},
+      {"kb", {256, 512, 1024, 2048}, 512, "k unpacked together; a group's length where sums run over groups"},
+      {"unroll", {1, 2, 4}, 2, "steps of 4 k a loop step"}};
 }
 
 std::optional<std::string> gemm_illegal(const KernelSpec &spec, const Sizes &sizes, const Schedule &s,

@@ -26,11 +26,11 @@ struct TuneCommand {
   double time_limit = 0;
   bool again = false, json = false, quiet = false;
   bool compare = false;  // measure the best kernel of every weight layout, and say which wins and why
-  std::string db;      // empty: tuning.sqlite in the cache folder
-  std::string report;  // an HTML file, when set
-  std::string target;  // empty: the widest that the machine runs
-  std::string runner;  // a command that reaches the machine to tune for; empty: this one
-  std::string output;  // folder: of the pack, or of the candidates when they are only emitted
+  std::string db;        // empty: tuning.sqlite in the cache folder
+  std::string report;    // an HTML file, when set
+  std::string target;    // empty: the widest that the machine runs
+  std::string runner;    // a command that reaches the machine to tune for; empty: this one
+  std::string output;    // folder: of the pack, or of the candidates when they are only emitted
   FarmLimits limits;
   WorkerCommand worker;
 };

@@ -34,9 +34,10 @@ std::vector<Expr> arguments(const std::vector<Expr> &first, const std::vector<Va
 // Whether the layout is a rows layout: units of 128 weights of one row, rows of a tile interleaved by units.
 bool is_rows_layout(const schedules::Layout &layout) {
   const auto digits = layout.fields_low_to_high();
-  return layout.two_bit_fields() && digits.size() == 5 && layout.k_tile == kBlock && digits[0].dimension == 'k' && digits[0].divisor == 32 &&
-         digits[1].dimension == 'k' && digits[1].divisor == 1 && digits[1].radix == 32 && digits[2].dimension == 'n' &&
-         digits[2].divisor == 1 && digits[3].dimension == 'k' && digits[3].divisor == kBlock;
+  return layout.two_bit_fields() && digits.size() == 5 && layout.k_tile == kBlock && digits[0].dimension == 'k' &&
+         digits[0].divisor == 32 && digits[1].dimension == 'k' && digits[1].divisor == 1 && digits[1].radix == 32 &&
+         digits[2].dimension == 'n' && digits[2].divisor == 1 && digits[3].dimension == 'k' &&
+         digits[3].divisor == kBlock;
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// The hot loop of a kernel's machine code: counted in the object that is shipped, by taking it apart, so that no model of
-// the compiler is needed and every backend and instruction set is counted alike.
+// The hot loop of a kernel's machine code: counted in the object that is shipped, by taking it apart, so that no model
+// of the compiler is needed and every backend and instruction set is counted alike.
 #pragma once
 #include <map>
 #include <string>
@@ -18,8 +18,8 @@ struct HotLoop {
 };
 
 // Of the loops without an inner one the most deeply nested, and the longest of those, in function `symbol` of a
-// relocatable object; empty when the function has no loop. A loop is a range of code that a branch at its end jumps back
-// over. Throws Error when the object cannot be taken apart.
+// relocatable object; empty when the function has no loop. A loop is a range of code that a branch at its end jumps
+// back over. Throws Error when the object cannot be taken apart.
 HotLoop hot_loop(const std::string &object, const std::string &symbol, const llvm::TargetMachine &machine);
 HotLoop hot_loop(const std::string &object, const std::string &symbol, const schedules::Target &target);
 

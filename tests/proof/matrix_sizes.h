@@ -41,7 +41,7 @@ class MatrixSizes {
  private:
   static constexpr double kWork = 4e5;  // multiply-adds and bytes of one call, at most
   inline static const std::vector<int64_t> kSmall = {1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 31, 64};
-  inline static const std::vector<int64_t> kTails = {1,  8,  12, 16, 17, 24, 33,  48,  63,  65,  66,  70,
+  inline static const std::vector<int64_t> kTails = {1,  8,  12, 16,  17,  24,  33,  48,  63,  65,  66,  70,
                                                      96, 97, 64, 127, 128, 129, 131, 192, 193, 257, 320, 384};
 
   // Sizes with those of `fixed` that the kernel has and others drawn from `values`; nothing when none are legal.
@@ -54,7 +54,8 @@ class MatrixSizes {
         if (name == "M" && known == fixed.end()) sizes[name] = static_cast<int64_t>(random_() % 33 + 1);
       }
       const double limit = fixed.count("M") && fixed.at("M") > 64 ? 4 * kWork : kWork;
-      if (!legal(sizes) || tuning::multiply_adds(spec_, sizes) > limit || tuning::touched_bytes(spec_, sizes) > 8 * limit)
+      if (!legal(sizes) || tuning::multiply_adds(spec_, sizes) > limit ||
+          tuning::touched_bytes(spec_, sizes) > 8 * limit)
         continue;
       if (std::find(all.begin(), all.end(), sizes) == all.end()) all.push_back(sizes);
       return;

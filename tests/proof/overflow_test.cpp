@@ -1,5 +1,5 @@
-// A schedule whose int16 sums are too long is refused three times: by legality, when code is made, and, if that is forced,
-// by the proof. Each alone would do.
+// A schedule whose int16 sums are too long is refused three times: by legality, when code is made, and, if that is
+// forced, by the proof. Each alone would do.
 #include <string>
 #include <vector>
 
@@ -20,8 +20,7 @@ using namespace bittern::tuning;
 namespace {
 
 // Fields at four times their value are at most 8: with 16 units a lane takes 64 products, 8 units are what fits.
-constexpr const char *kTooLong =
-    "llvm.gemv{layout=i2q32,rows=4,tokens=1,chunk=16,unroll=1,prefetch=0,hint=1,scaled=1}";
+constexpr const char *kTooLong = "llvm.gemv{layout=i2q32,rows=4,tokens=1,chunk=16,unroll=1,prefetch=0,hint=1,scaled=1}";
 
 }  // namespace
 

@@ -47,7 +47,9 @@ class MatrixIsa : public DotIsa {
 }  // namespace
 
 std::unique_ptr<Isa> make_neon_dot(FunctionBuilder &f, unsigned lanes) { return std::make_unique<DotIsa>(f, lanes); }
-std::unique_ptr<Isa> make_neon_matrix(FunctionBuilder &f, unsigned lanes) { return std::make_unique<MatrixIsa>(f, lanes); }
+std::unique_ptr<Isa> make_neon_matrix(FunctionBuilder &f, unsigned lanes) {
+  return std::make_unique<MatrixIsa>(f, lanes);
+}
 
 const std::vector<Instruction> &neon_dot_instructions() {
   static const std::vector<Instruction> rows = {kSdot};

@@ -8,10 +8,18 @@
 namespace bittern::codegen {
 namespace {
 
-const Instruction kPmaddubsw{"pmaddubsw.512", "vpmaddubsw", BT_ISA_AVX512, llvm::Intrinsic::x86_avx512_pmaddubs_w_512,
-                             {},              meaning::multiply_add_bytes};
-const Instruction kPmaddwd{"pmaddwd.512", "vpmaddwd", BT_ISA_AVX512, llvm::Intrinsic::x86_avx512_pmaddw_d_512,
-                           {},            meaning::multiply_add_halves};
+const Instruction kPmaddubsw{"pmaddubsw.512",
+                             "vpmaddubsw",
+                             BT_ISA_AVX512,
+                             llvm::Intrinsic::x86_avx512_pmaddubs_w_512,
+                             {},
+                             meaning::multiply_add_bytes};
+const Instruction kPmaddwd{"pmaddwd.512",
+                           "vpmaddwd",
+                           BT_ISA_AVX512,
+                           llvm::Intrinsic::x86_avx512_pmaddw_d_512,
+                           {},
+                           meaning::multiply_add_halves};
 
 class Avx512BwIsa : public Avx2Isa {
  public:

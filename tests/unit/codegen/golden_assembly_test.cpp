@@ -20,13 +20,8 @@ namespace {
 
 codegen::HotLoop hot_loop_of(const schedules::Target &target, const std::string &schedule_text) {
   const schedules::Schedule schedule = schedules::parse_schedule(schedule_text);
-  const codegen::Compiled compiled = codegen::compile({compiler::builtin_kernel("w2a8_matmul"),
-                                                       schedule,
-                                                       target,
-                                                       {{"N", 2560}, {"K", 2560}},
-                                                       1,
-                                                       INT64_MAX,
-                                                       "kernel"});
+  const codegen::Compiled compiled = codegen::compile(
+      {compiler::builtin_kernel("w2a8_matmul"), schedule, target, {{"N", 2560}, {"K", 2560}}, 1, INT64_MAX, "kernel"});
   return codegen::hot_loop(compiled.objects.front(), "kernel", target);
 }
 
