@@ -11,6 +11,7 @@
 #include "runtime/machine/machine.h"
 #include "schedules/space.h"
 #include "tuning_db/commands.h"
+#include "tuning_db/files.h"
 #include "tuning_db/progress.h"
 #include "tuning_db/search.h"
 
@@ -30,12 +31,6 @@ void claim_folder(const std::string &path) {
   const std::string probe = path + "/candidates.json";
   if (!std::ofstream(probe)) throw Error(fmt::format("cannot write into the folder {}", path));
   fs::remove(probe, failed);
-}
-
-void write_file(const std::string &path, const std::string &bytes) {
-  std::ofstream file(path, std::ios::binary);
-  file << bytes;
-  if (!file.flush()) throw Error(fmt::format("cannot write {}", path));
 }
 
 // The schedules that a search with this patience would try first, the defaults among them.

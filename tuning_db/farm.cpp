@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "compiler/parser.h"
+#include "tuning_db/files.h"
 
 namespace bittern::tuning {
 namespace {
@@ -19,21 +20,6 @@ using nlohmann::json;
 
 // Beyond this two workers would want too much memory for their reference data.
 constexpr double kLargeOperands = 128.0 * 1024 * 1024;
-
-std::string read_file(const std::string &path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw Error(fmt::format("cannot read {}", path));
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-// Under its name at once or not at all: workers may have an older file of this name mapped.
-void write_file(const std::string &path, const std::string &bytes) {
-  const std::string fresh = path + ".new";
-  std::ofstream file(fresh, std::ios::binary);
-  file << bytes;
-  file.close();
-  if (!file || std::rename(fresh.c_str(), path.c_str()) != 0) throw Error(fmt::format("cannot write {}", path));
-}
 
 }  // namespace
 

@@ -7,6 +7,7 @@
 
 #include "compiler/error.h"
 #include "runtime/machine/machine.h"
+#include "tuning_db/files.h"
 #include "tuning_db/problem.h"
 #include "tuning_db/remote_worker.h"
 #include "tuning_db/run_folder.h"
@@ -19,12 +20,6 @@ using nlohmann::json;
 
 constexpr double kProofSeconds = 1200;
 constexpr int64_t kCallMs = 120000;
-
-std::string read_file(const std::string &path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw Error(fmt::format("cannot read {}", path));
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 // What is wrong with a candidate, or nothing and its proof's id.
 std::string prove_candidate(Worker &worker, const std::string &folder, const std::string &scratch, const json &row,

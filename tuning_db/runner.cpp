@@ -7,9 +7,9 @@
 #include <chrono>
 #include <cmath>
 #include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "tuning_db/files.h"
 #include "tuning_db/problem.h"
 #include "tuning_db/remote_worker.h"
 
@@ -23,12 +23,6 @@ constexpr double kSendSeconds = 600;
 // Several times what the widest matrix units of today do in a nanosecond on one core.
 constexpr double kMostMultiplyAddsPerNs = 16384;
 constexpr double kLeastUs = 1e-3;
-
-std::string read_file(const std::string &path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw Error(fmt::format("cannot read {}", path));
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 std::string to_base64(const std::string &bytes) {
   std::string text(sodium_base64_encoded_len(bytes.size(), sodium_base64_VARIANT_ORIGINAL), '\0');

@@ -10,6 +10,7 @@
 #include "compiler/parser.h"
 #include "compiler/printer.h"
 #include "tuning_db/descriptor_json.h"
+#include "tuning_db/files.h"
 #include "tuning_db/problem.h"
 #include "tuning_db/proof.h"
 #include "tuning_db/worker.h"
@@ -20,18 +21,6 @@ namespace {
 using nlohmann::json;
 
 constexpr int64_t kFixtureBytes = int64_t{1} << 29;
-
-std::string read_file(const std::string &path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw Error(fmt::format("cannot read {}", path));
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-void write_file(const std::string &path, const std::string &bytes) {
-  std::ofstream file(path, std::ios::binary);
-  file << bytes;
-  if (!file.flush()) throw Error(fmt::format("cannot write {}", path));
-}
 
 // {spec, schedule, target, fixed, m_min, m_max, symbol, meanings_on, unchecked, folder}
 // -> {objects: [path], descriptor, ms, library}

@@ -26,13 +26,14 @@ std::atomic<int64_t> allocations{0};
 #endif
 #endif
 #ifndef BITTERN_SANITIZED
-void *operator new(size_t size) {
+// Not inlined: g++ 12 would then see malloc behind new and free behind delete, and warn of a mismatch.
+__attribute__((noinline)) void *operator new(size_t size) {
   ++allocations;
   if (void *memory = std::malloc(size ? size : 1)) return memory;
   throw std::bad_alloc();
 }
-void operator delete(void *memory) noexcept { std::free(memory); }
-void operator delete(void *memory, size_t) noexcept { std::free(memory); }
+__attribute__((noinline)) void operator delete(void *memory) noexcept { std::free(memory); }
+__attribute__((noinline)) void operator delete(void *memory, size_t) noexcept { std::free(memory); }
 #endif
 
 using namespace bittern::runtime;
