@@ -219,11 +219,10 @@ void Layout::unpack(const uint8_t *packed, int64_t row0, int64_t rows, int64_t n
 }
 
 const std::vector<Layout> &layouts() {
-  static const std::vector<Layout> table = {
-      rows_layout(1),       rows_layout(2),       rows_layout(4),      rows_layout(8),
-      quads_layout(8),      quads_layout(16),     quads_layout(32),    five_rows_layout(5),
-      five_rows_layout(10), five_rows_layout(20), ten_rows_layout(10), ten_rows_layout(20),
-      pairs_layout(32),     pairs_layout(64),     triples_layout(32),  triples_layout(64)};
+  static const std::vector<Layout> table = {rows_layout(1),      rows_layout(2),      rows_layout(4),
+                                            rows_layout(8),      quads_layout(8),     quads_layout(16),
+                                            quads_layout(32),    five_rows_layout(5), five_rows_layout(20),
+                                            ten_rows_layout(10), pairs_layout(64),    triples_layout(64)};
   return table;
 }
 

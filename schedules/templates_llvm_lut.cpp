@@ -18,15 +18,15 @@ using compiler::Sizes;
 std::vector<std::string> base3_layouts(const KernelSpec &spec) {
   // A code holds one k of several rows: of no use when rows are picked one by one.
   if (contraction_facts(spec).gathered) return {};
-  return {"t5r20", "t5r10", "t5r5", "u16x10r10", "u16x10r20"};
+  return {"t5r20", "t5r5", "u16x10r10"};
 }
 
 std::vector<std::string> lut_layouts(const KernelSpec &spec) {
   const ContractionFacts &kernel = contraction_facts(spec);
   if (kernel.gathered) return {};
   // Groups are multiples of 64, which cut triples.
-  if (kernel.grouped) return {"tl1r64", "tl1r32"};
-  return {"tl1r64", "tl2r64", "tl1r32", "tl2r32"};
+  if (kernel.grouped) return {"tl1r64"};
+  return {"tl1r64", "tl2r64"};
 }
 
 namespace {

@@ -204,7 +204,7 @@ TEST_CASE("a layout that programs carry no kernels for brings proved ones for ev
   options.build = "test";
   const KernelWork work{"matmul", compiler::builtin_kernel("w2a8_matmul"), {{"N", 33}, {"K", 130}}, {1}};
   const schedules::Target &target = schedules::find_target("x86-64");
-  for (const char *layout : {"t5r10", "tl2r64"}) {
+  for (const char *layout : {"t5r5", "tl2r64"}) {
     CAPTURE(layout);
     const std::vector<Outcome> found = companions(records, bench.farm, work, target, layout, options);
     for (const int threads : {1, 3})
