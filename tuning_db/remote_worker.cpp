@@ -143,7 +143,7 @@ int serve_runner(int input, int output) {
     } catch (const std::exception &error) {
       reply = {{"ok", false}, {"error", error.what()}};
     }
-    if (request.is_object() && request.contains("id")) reply["id"] = request["id"];
+    if (request.is_object() && request.contains("seq")) reply["seq"] = request["seq"];
     if (!write_all(output, reply.dump(-1, ' ', false, json::error_handler_t::replace) + "\n")) return 1;
   }
 }

@@ -6,7 +6,7 @@
 //   {"op": "put", "name", "sha256", "bytes"}     -> stores a file (base64); {"sha256"} of what arrived
 //   {"op": "prove" | "time", ..., "limit"}       -> worker_child.cpp's requests; libraries are names that were put
 //
-// Every answer has "ok", and "id" when the request had one. A worker that died is {"ok": false, "died": true}.
+// Every answer has "ok", and "seq" when the request had one. A worker that died is {"ok": false, "died": true}.
 #pragma once
 #include <nlohmann/json.hpp>
 #include <string>

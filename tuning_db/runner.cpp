@@ -49,18 +49,18 @@ void Runner::fail(const std::string &why) {
 
 json Runner::call(json request, double limit_seconds) {
   const int64_t id = next_id_++;
-  request["id"] = id;
+  request["seq"] = id;
   json reply;
   try {
     reply = process_.call(request, limit_seconds);
   } catch (const WorkerFailure &failure) {
     fail(failure.what());
   } catch (const WorkerRefusal &refusal) {
-    if (refusal.answer.value("id", json()) != id) fail("answers another request than the one it was sent");
+    if (refusal.answer.value("seq", json()) != id) fail("answers another request than the one it was sent");
     if (refusal.answer.value("died", json()) == true) throw WorkerFailure(refusal.what());
     throw;
   }
-  if (reply.value("id", json()) != id) fail("answers another request than the one it was sent");
+  if (reply.value("seq", json()) != id) fail("answers another request than the one it was sent");
   return reply;
 }
 

@@ -71,7 +71,7 @@ def lie(op, answer):
         if mode == "no-times":
             del answer["samples"]
     if mode == "other-answer":
-        answer["id"] += 1
+        answer["seq"] += 1
     return answer
 
 
