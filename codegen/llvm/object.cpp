@@ -31,6 +31,7 @@ void initialize_targets() {
     llvm::InitializeAllTargetMCs();
     llvm::InitializeAllAsmPrinters();
     llvm::InitializeAllAsmParsers();
+    llvm::InitializeAllDisassemblers();
   });
 }
 
