@@ -47,8 +47,6 @@ bool streams_rows(const KernelSpec &spec) {
   });
 }
 
-bool x86(const Target &target) { return target.llvm_triple.starts_with("x86_64"); }
-
 std::vector<Param> loops_params(const KernelSpec &spec, const Target &) {
   std::vector<Param> all;
   if (has_block_of_sums(spec)) {
@@ -120,8 +118,8 @@ std::vector<Default> loops_defaults(const KernelSpec &spec, const Target &target
 
 std::vector<Template> llvm_loops_templates() {
   return {{"llvm", "loops", "any kernel: loops over its definitions, vectorised along rows or sums",
-           [](const KernelSpec &, const Target &target) { return x86(target); }, loops_params, loops_layouts,
-           illegal_block, prior, loops_defaults}};
+           [](const KernelSpec &, const Target &) { return true; }, loops_params, loops_layouts, illegal_block, prior,
+           loops_defaults}};
 }
 
 }  // namespace bittern::schedules

@@ -44,6 +44,7 @@ Runner::Runner(std::string command, const std::atomic<bool> *cancel, RunnerLimit
 
 void Runner::fail(const std::string &why) {
   process_.stop();
+  sent_.clear();  // what was there is gone with its process
   throw RunnerFailure(fmt::format("runner '{}': {}", command_, why));
 }
 
@@ -98,10 +99,6 @@ const Machine &Runner::machine() {
 
 // Sends a file unless it is there, and gives its name there.
 std::string Runner::send(const std::string &path) {
-  if (process_.restarts() != started_) {
-    sent_.clear();
-    started_ = process_.restarts();
-  }
   const std::string name = path.substr(path.rfind('/') + 1), bytes = read_file(path), hash = sha256_hex(bytes);
   std::string &there = sent_[name];
   if (there == hash) return name;
@@ -112,7 +109,6 @@ std::string Runner::send(const std::string &path) {
   } catch (const WorkerRefusal &refusal) {
     fail(fmt::format("cannot take {}: {}", name, refusal.what()));
   }
-  started_ = process_.restarts();
   there = hash;
   return name;
 }

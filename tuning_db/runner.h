@@ -59,7 +59,6 @@ class Runner {
   bool greeted_ = false;
   Machine machine_;
   int64_t next_id_ = 1;
-  int started_ = -1;                         // restarts of the process that sent_ holds for
   std::map<std::string, std::string> sent_;  // name: SHA-256 of what lies there
 };
 

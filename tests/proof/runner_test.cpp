@@ -123,7 +123,6 @@ TEST_CASE("a runner that fails, hangs or lies ends the run and says how") {
   const Case proofs[] = {
       {"fails", "exit with status 3: no route to host"},
       {"hangs", "no answer after 2 s"},
-      {"leaves", "closed its output and went on"},
       {"garbles", "garbled answer"},
       {"other-answer", "answers another request"},
       {"other-version", "is of bittern 9.9.9"},
