@@ -131,7 +131,7 @@ class Server {
     }
     if (!fixtures_)
       fixtures_ = std::make_unique<FixtureCache>(kFixtureBytes, request.at("threads"), request.at("references"));
-    const auto at = request.at("proof_sizes").get<std::vector<compiler::Sizes>>();
+    const auto at = request.value("proof_sizes", std::vector<compiler::Sizes>());
     const auto steps = at.empty() ? proof_steps(text, candidate, request.at("sizes").get<compiler::Sizes>())
                                   : proof_steps_at(text, at);
     const ProofResult result = prove(candidate, request.at("hash"), text, steps, *fixtures_,

@@ -68,7 +68,7 @@ json link_kernels(const json &request) {
 }
 
 // What a proof on another machine must say, computed from the text alone.
-// {spec, descriptor, hash, sizes, threads, references} -> {inputs, reference, steps, id}
+// {spec, descriptor, hash, sizes, proof_sizes, threads, references} -> {inputs, reference, steps, id}
 json expect_proof(const json &request) {
   say_status("computing reference outputs");
   const compiler::KernelSpec spec = compiler::parse_kernel(request.at("spec").get<std::string>(), "kernel");
@@ -83,9 +83,12 @@ json expect_proof(const json &request) {
     fixtures = FixtureCache(kFixtureBytes, request.at("threads"), request.at("references"));
     kept = std::make_unique<compiler::KernelSpec>(spec);
   }
+  const auto at = request.value("proof_sizes", std::vector<compiler::Sizes>());
   const ProofResult result =
       expected_proof(request.at("hash"), descriptor.spec_hash, *kept,
-                     proof_steps(*kept, kernel, request.at("sizes").get<compiler::Sizes>()), fixtures);
+                     at.empty() ? proof_steps(*kept, kernel, request.at("sizes").get<compiler::Sizes>())
+                                : proof_steps_at(*kept, at),
+                     fixtures);
   return {{"inputs", result.inputs}, {"reference", result.reference}, {"steps", result.steps}, {"id", result.id}};
 }
 

@@ -12,7 +12,7 @@ complain() {
 # room: rooms it may include from (a prefix each).
 rules='compiler: compiler/
 schedules: schedules/ compiler/ runtime/abi/
-codegen: codegen/ schedules/ compiler/ runtime/abi/
+codegen: codegen/ schedules/ compiler/ runtime/abi/ runtime/machine/isa.h
 tuning_db: tuning_db/ codegen/ schedules/ compiler/ runtime/
 runtime: runtime/'
 
