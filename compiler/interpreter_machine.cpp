@@ -59,7 +59,7 @@ void map2(uint32_t *dst, const uint32_t *a, int sa, const uint32_t *b, int sb, i
 
 int32_t wrap(int64_t value) { return static_cast<int32_t>(static_cast<uint32_t>(value)); }
 
-int32_t floor_divide(int64_t a, int64_t b) { return wrap(a / b - (a % b != 0 && a < 0 ? 1 : 0)); }
+int32_t floor_divide_i32(int64_t a, int64_t b) { return wrap(a / b - (a % b != 0 && a < 0 ? 1 : 0)); }
 
 // Operations that mean the same in i32 and f32; false when `op` is none of them.
 template <class T>
@@ -111,9 +111,9 @@ bool int2(Op op, uint32_t *dst, const uint32_t *a, int sa, const uint32_t *b, in
     case Op::Mul:
       return map2<int32_t>(dst, a, sa, b, sb, n, [](L x, L y) { return wrap(x * y); }), true;
     case Op::Div:
-      return map2<int32_t>(dst, a, sa, b, sb, n, floor_divide), true;
+      return map2<int32_t>(dst, a, sa, b, sb, n, floor_divide_i32), true;
     case Op::Mod:
-      return map2<int32_t>(dst, a, sa, b, sb, n, [](L x, L y) { return wrap(x - y * floor_divide(x, y)); }), true;
+      return map2<int32_t>(dst, a, sa, b, sb, n, [](L x, L y) { return wrap(x - y * floor_divide_i32(x, y)); }), true;
     case Op::BitAnd:
       return map2<int32_t>(dst, a, sa, b, sb, n, [](int32_t x, int32_t y) { return x & y; }), true;
     case Op::BitOr:

@@ -5,6 +5,7 @@
 
 #include "compiler/error.h"
 #include "compiler/expr.h"
+#include "compiler/floor_divide.h"
 
 namespace bittern::compiler {
 
@@ -32,8 +33,6 @@ namespace {
 [[noreturn]] void overflow(const Expr &e) {
   throw Error(fmt::format("size expression overflows 64 bits at '{}'", op_row(e.op).text));
 }
-
-int64_t floor_divide(int64_t a, int64_t b) { return a / b - (a % b != 0 && a < 0 ? 1 : 0); }
 
 }  // namespace
 

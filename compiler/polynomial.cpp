@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "compiler/floor_divide.h"
+
 namespace bittern::compiler {
 
 namespace {
@@ -26,8 +28,6 @@ std::optional<Polynomial::Monomial> quotient(const Polynomial::Monomial &a, cons
   }
   return Polynomial::Monomial{powers.begin(), powers.end()};
 }
-
-int64_t floor_divide(int64_t a, int64_t b) { return a / b - (a % b != 0 && (a < 0) != (b < 0) ? 1 : 0); }
 
 }  // namespace
 

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "compiler/expr.h"
+#include "compiler/floor_divide.h"
 
 namespace bittern::compiler {
 
@@ -15,8 +16,6 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 RangeAnalysis::Range ints(Interval i) { return {i, 0, 0, false}; }
 RangeAnalysis::Range any_float() { return {{}, -kInfinity, kInfinity, true}; }
-
-int64_t floor_divide(int64_t a, int64_t b) { return a / b - (a % b != 0 && a < 0 ? 1 : 0); }
 
 // Extremes of a monotone-in-each-argument operation are at the corners.
 template <class F>

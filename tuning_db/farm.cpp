@@ -39,7 +39,7 @@ void write_file(const std::string &path, const std::string &bytes) {
 
 Farm::Farm(const WorkerCommand &command, int workers, std::string folder, FarmLimits limits,
            const std::atomic<bool> *cancel)
-    : folder_(std::move(folder)), limits_(limits), cancel_(cancel) {
+    : folder_(std::move(folder)), limits_(limits) {
   for (int i = 0; i < workers; ++i) workers_.push_back(std::make_unique<Worker>(command, cancel));
 }
 

@@ -57,7 +57,6 @@ class Farm {
 
   std::string folder_;
   FarmLimits limits_;
-  const std::atomic<bool> *cancel_;
   std::vector<std::unique_ptr<Worker>> workers_;
 };
 

@@ -54,7 +54,7 @@ void private_folder(const std::string &path) {
   chmod(path.c_str(), 0700);
 }
 
-std::string read_file(const std::string &path) {
+std::string read_trial(const std::string &path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) throw Error(fmt::format("kernel pack: cannot read {}", path));
   return {std::istreambuf_iterator<char>(file), {}};
@@ -151,7 +151,7 @@ WrittenPack write_pack(Farm &farm, const std::vector<Outcome> &outcomes, const s
                {"target", outcomes.front().problem.target},
                {"path", trial}},
               120);
-  const std::string bytes = read_file(trial);
+  const std::string bytes = read_trial(trial);
   write_private(trial, bytes);
   json manifest = {{"format", 1},
                    {"generator", runtime::machine_fingerprint().generator},

@@ -64,7 +64,7 @@ Status status_of(const std::string &name) {
   throw Error(fmt::format("tuning database: unknown candidate status '{}'", name));
 }
 
-std::string print_sizes(const compiler::Sizes &sizes) { return nlohmann::json(sizes).dump(); }
+std::string sizes_json(const compiler::Sizes &sizes) { return nlohmann::json(sizes).dump(); }
 
 void check_identity(Database &database) {
   const int64_t application = database.integer("PRAGMA application_id");
@@ -136,7 +136,7 @@ int64_t Records::problem(int64_t machine, const Problem &p) {
       .bind(p.spec_name)
       .bind(p.spec_hash)
       .bind(p.spec_text)
-      .bind(print_sizes(p.fixed))
+      .bind(sizes_json(p.fixed))
       .bind(p.m_min)
       .bind(p.m_max)
       .bind(p.m)

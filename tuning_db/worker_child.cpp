@@ -57,13 +57,13 @@ void set_alarm(int64_t milliseconds) {
   setitimer(ITIMER_REAL, &timer, nullptr);
 }
 
-std::string read_file(const std::string &path) {
+std::string read_object(const std::string &path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) throw Error(fmt::format("cannot read {}", path));
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-void write_file(const std::string &path, const std::string &bytes) {
+void write_bytes(const std::string &path, const std::string &bytes) {
   std::ofstream file(path, std::ios::binary);
   file << bytes;
   if (!file.flush()) throw Error(fmt::format("cannot write {}", path));
@@ -153,7 +153,7 @@ class Server {
     json paths = json::array();
     for (size_t i = 0; i < compiled.objects.size(); ++i) {
       paths.push_back(fmt::format("{}.{}.o", stem, i));
-      write_file(paths.back(), compiled.objects[i]);
+      write_bytes(paths.back(), compiled.objects[i]);
     }
     return {{"objects", paths}, {"descriptor", descriptor_to_json(compiled.descriptor)}, {"ms", ms}};
   }
@@ -166,7 +166,7 @@ class Server {
       rows.push_back(
           {descriptor_from_json(row.at("descriptor")), row.at("proof"), row.at("threads"), row.at("roof_pct")});
     std::vector<std::string> objects;
-    for (const json &path : request.at("objects")) objects.push_back(read_file(path));
+    for (const json &path : request.at("objects")) objects.push_back(read_object(path));
     objects.push_back(codegen::emit_pack_table(rows, "bt_pack_table",
                                                schedules::find_target(request.at("target").get<std::string>())));
     codegen::link_shared(objects, {"bt_pack_table"}, request.at("path"));

@@ -24,8 +24,6 @@ constexpr const char *kHelp =
     "//text        say \"/text\"\n"
     "Ctrl-C stops an answer.\n";
 
-double rate(int64_t tokens, double seconds) { return seconds > 0 ? static_cast<double>(tokens) / seconds : 0; }
-
 class Chat {
  public:
   Chat(const ChatCommand &command, ChatSession &session, const Engine &engine, std::atomic<bool> &interrupt,
@@ -85,14 +83,15 @@ class Chat {
 
   void print_json(const ChatSession::Answer &answer) {
     constexpr const char *kReasons[] = {"count", "stop", "context", "interrupted"};
-    const nlohmann::ordered_json json = {{"role", "assistant"},
-                                         {"content", answer.text},
-                                         {"tokens", answer.made.tokens},
-                                         {"prompt_tokens", answer.prompt_tokens},
-                                         {"reused_tokens", answer.reused},
-                                         {"stopped_by", kReasons[static_cast<int>(answer.made.reason)]},
-                                         {"prefill_tok_s", rate(answer.made.prefilled, answer.made.prefill_seconds)},
-                                         {"decode_tok_s", rate(answer.made.decode_steps, answer.made.decode_seconds)}};
+    const nlohmann::ordered_json json = {
+        {"role", "assistant"},
+        {"content", answer.text},
+        {"tokens", answer.made.tokens},
+        {"prompt_tokens", answer.prompt_tokens},
+        {"reused_tokens", answer.reused},
+        {"stopped_by", kReasons[static_cast<int>(answer.made.reason)]},
+        {"prefill_tok_s", tokens_a_second(answer.made.prefilled, answer.made.prefill_seconds)},
+        {"decode_tok_s", tokens_a_second(answer.made.decode_steps, answer.made.decode_seconds)}};
     put(json.dump() + "\n");
   }
 

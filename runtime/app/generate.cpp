@@ -12,8 +12,6 @@
 namespace bittern::runtime {
 namespace {
 
-double rate(int64_t tokens, double seconds) { return seconds > 0 ? static_cast<double>(tokens) / seconds : 0; }
-
 void put(std::FILE *out, const std::string &text) {
   if (std::fwrite(text.data(), 1, text.size(), out) != text.size() || std::fflush(out) != 0)
     throw Error("cannot write the text");
@@ -53,8 +51,8 @@ void run_generate(const GenerateCommand &command, const std::atomic<bool> &stop,
     return true;
   });
   emit(decoder.finish());
-  const double prefill = rate(made.prefilled, made.prefill_seconds),
-               decode = rate(made.decode_steps, made.decode_seconds);
+  const double prefill = tokens_a_second(made.prefilled, made.prefill_seconds),
+               decode = tokens_a_second(made.decode_steps, made.decode_seconds);
   if (command.json) {
     const nlohmann::ordered_json json = {{"text", text},
                                          {"tokens", made.tokens},

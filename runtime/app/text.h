@@ -1,5 +1,6 @@
-// Prompt text to token ids, as every command of bitnet-run wants it.
+// Prompt text to token ids, as every command of bitnet-run wants it, and the speed that they report.
 #pragma once
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,5 +16,10 @@ std::unique_ptr<Tokenizer> open_tokenizer(const ModelSource &source);
 
 // Ids with the beginning-of-text token in front: the tokenizer's own, else config.json's.
 std::vector<int32_t> encode_with_bos(const Tokenizer &tokenizer, const ModelConfig &config, const std::string &text);
+
+// 0 where no time was measured.
+inline double tokens_a_second(int64_t tokens, double seconds) {
+  return seconds > 0 ? static_cast<double>(tokens) / seconds : 0;
+}
 
 }  // namespace bittern::runtime

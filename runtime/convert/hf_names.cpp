@@ -34,7 +34,7 @@ const Row *row_of(const ModelConfig &config) {
                                    [&](const Row &row) { return row.has_head == config.has_head && row.fits(config); });
   return found == kRows.end() ? nullptr : found;
 }
-const Family &family_of(const ModelConfig &config) { return *find_family(row_of(config)->architecture, false); }
+const Family &hf_family_of(const ModelConfig &config) { return *find_family(row_of(config)->architecture, false); }
 
 bool is_gemma(const ModelConfig &config) { return config.post_norms; }
 
@@ -151,7 +151,7 @@ std::string hf_linear_name(const ModelConfig &config, int64_t layer, Linear whic
 }
 
 std::string hf_vector_name(const ModelConfig &config, int64_t layer, Vector which) {
-  const char *name = family_of(config).vectors[static_cast<size_t>(which)];
+  const char *name = hf_family_of(config).vectors[static_cast<size_t>(which)];
   return which == Vector::FinalNorm ? fmt::format("{}{}.weight", prefix(config), name)
                                     : fmt::format("{}layers.{}.{}.weight", prefix(config), layer, name);
 }
@@ -160,6 +160,6 @@ std::string hf_embedding_name(const ModelConfig &config) {
   return fmt::format("{}embed_tokens.weight", prefix(config));
 }
 
-float hf_norm_offset(const ModelConfig &config) { return family_of(config).norm_offset; }
+float hf_norm_offset(const ModelConfig &config) { return hf_family_of(config).norm_offset; }
 
 }  // namespace bittern::runtime

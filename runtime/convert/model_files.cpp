@@ -18,8 +18,9 @@ namespace {
 
 constexpr uint64_t kMaxFile = 256 << 20;
 // Configurations are written anew from what was understood of them.
-constexpr std::array<const char *, 6> kNames{"tokenizer.json",          "tokenizer.model",   "tokenizer_config.json",
-                                             "special_tokens_map.json", "added_tokens.json", "chat_template.jinja"};
+constexpr std::array<const char *, 6> kFileNames{"tokenizer.json",        "tokenizer.model",
+                                                 "tokenizer_config.json", "special_tokens_map.json",
+                                                 "added_tokens.json",     "chat_template.jinja"};
 
 bool begins_with(const std::string &path, std::string_view magic) {
   const MappedFile file(path);
@@ -70,7 +71,7 @@ ModelFiles read_model_files(const std::string &model_path, const std::function<v
   ModelFiles files;
   std::error_code status;
   if (std::filesystem::is_directory(model_path, status)) {
-    for (const char *name : kNames) {
+    for (const char *name : kFileNames) {
       const std::string path = fmt::format("{}/{}", model_path, name);
       if (std::filesystem::is_regular_file(path, status)) files[name] = std::string(MappedFile(path, kMaxFile).text());
     }

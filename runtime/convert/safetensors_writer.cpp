@@ -13,7 +13,7 @@ namespace bittern::runtime {
 namespace {
 
 // Length, name and JSON of one entry, at most.
-constexpr uint64_t kEntry = 256;
+constexpr uint64_t kEntryRoom = 256;
 
 bool same_bits(float a, float b) { return std::bit_cast<uint32_t>(a) == std::bit_cast<uint32_t>(b); }
 
@@ -29,7 +29,7 @@ constexpr SmallType kSmallTypes[] = {{"BF16", f32_to_bf16, bf16_to_f32}, {"F16",
 SafetensorsWriter::SafetensorsWriter(const std::string &path, std::string name, int64_t tensors,
                                      nlohmann::ordered_json metadata)
     : out_(path, name), name_(std::move(name)), header_({{"__metadata__", std::move(metadata)}}) {
-  room_ = (header_.dump().size() + kEntry * static_cast<uint64_t>(tensors) + 8) / 8 * 8;
+  room_ = (header_.dump().size() + kEntryRoom * static_cast<uint64_t>(tensors) + 8) / 8 * 8;
   out_.write(std::string(8 + room_, ' '));
 }
 

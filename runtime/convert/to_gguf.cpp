@@ -46,7 +46,7 @@ const GgufEncoding &encoding_of(const char *target) {
   return *std::find_if(all.begin(), all.end(), [&](const GgufEncoding &e) { return e.target == std::string(target); });
 }
 
-const Family *family_of(const ModelConfig &config) {
+const Family *gguf_family_of(const ModelConfig &config) {
   const auto *found = std::find_if(kFamilies.begin(), kFamilies.end(), [&](const Family &f) { return f.fits(config); });
   return found == kFamilies.end() ? nullptr : found;
 }
@@ -61,7 +61,7 @@ uint64_t encoded_bytes(const GgufEncoding &e, int64_t rows, int64_t cols) {
 
 void check(const Conversion &conversion, const GgufEncoding &e) {
   const ModelConfig &c = conversion.config();
-  if (!family_of(c)) {
+  if (!gguf_family_of(c)) {
     conversion.refuse(
         fmt::format("GGUF has no architecture for a {} with these norms and this activation; "
                     "--to bittern holds every model",
@@ -150,7 +150,7 @@ class GgufWriter {
       : conversion_(conversion),
         source_(conversion.source),
         encoding_(encoding),
-        family_(*family_of(conversion.config())),
+        family_(*gguf_family_of(conversion.config())),
         out_(conversion.path, conversion.name) {}
 
   void run() {

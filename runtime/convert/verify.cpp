@@ -16,7 +16,7 @@ namespace {
 using nlohmann::json;
 
 // What a file may name differently although the numbers that come out are the same.
-constexpr const char *kNames[] = {"architecture", "activation_from"};
+constexpr const char *kNotCompared[] = {"architecture", "activation_from"};
 
 class Comparer {
  public:
@@ -60,7 +60,7 @@ class Comparer {
     if (source.eos.empty()) c.eos.clear();
     if (!source.generation.do_sample) c.generation = {};
     json out = json::parse(bittern_config_text(c));
-    for (const char *name : kNames) out.erase(name);
+    for (const char *name : kNotCompared) out.erase(name);
     return out;
   }
 

@@ -17,11 +17,12 @@
 namespace bittern::runtime {
 namespace {
 
-constexpr uint64_t kMaxHeader = 64 << 20;
+constexpr uint64_t kMaxBitternHeader = 64 << 20;
 constexpr int64_t kMaxSize = int64_t{1} << 48;
 
 // In the order of BitternType; 0 bytes: packed.
-constexpr std::array<std::pair<const char *, uint64_t>, 4> kTypes{{{"trits", 0}, {"f32", 4}, {"f16", 2}, {"bf16", 2}}};
+constexpr std::array<std::pair<const char *, uint64_t>, 4> kSectionTypes{
+    {{"trits", 0}, {"f32", 4}, {"f16", 2}, {"bf16", 2}}};
 
 // Places of sections, for finding overlaps.
 struct Place {
@@ -47,9 +48,10 @@ class HeaderReader {
     BitternSection s = section(entry);
     const Json type = entry.get("type"), shape = entry.get("shape");
     const std::string type_name = type.string();
-    const auto row = std::find_if(kTypes.begin(), kTypes.end(), [&](const auto &t) { return t.first == type_name; });
-    if (row == kTypes.end()) type.fail(fmt::format("'{}' is not known", type_name));
-    s.type = static_cast<BitternType>(row - kTypes.begin());
+    const auto row =
+        std::find_if(kSectionTypes.begin(), kSectionTypes.end(), [&](const auto &t) { return t.first == type_name; });
+    if (row == kSectionTypes.end()) type.fail(fmt::format("'{}' is not known", type_name));
+    s.type = static_cast<BitternType>(row - kSectionTypes.begin());
     shape.expect(Json::Type::Array);
     // Sizes this small cannot overflow below.
     for (const Json size : shape) s.shape.push_back(size.integer(1, 1 << 24));
@@ -118,10 +120,10 @@ class HeaderReader {
 
 }  // namespace
 
-const char *bittern_type_name(BitternType type) { return kTypes[static_cast<size_t>(type)].first; }
+const char *bittern_type_name(BitternType type) { return kSectionTypes[static_cast<size_t>(type)].first; }
 
 uint64_t bittern_bytes(BitternType type, int64_t rows, int64_t cols) {
-  const uint64_t each = kTypes[static_cast<size_t>(type)].second;
+  const uint64_t each = kSectionTypes[static_cast<size_t>(type)].second;
   return static_cast<uint64_t>(rows) *
          (each ? static_cast<uint64_t>(cols) * each : static_cast<uint64_t>(base3_row_bytes(cols)));
 }
@@ -140,7 +142,7 @@ BitternFile::BitternFile(const std::string &path) : file_(path) {
   if (file_bytes != file_.size()) {
     refuse("file length", fmt::format("{}, but the file has {} bytes", file_bytes, file_.size()), 16);
   }
-  if (header_bytes > kMaxHeader || header_bytes > file_bytes - kBitternPreamble) {
+  if (header_bytes > kMaxBitternHeader || header_bytes > file_bytes - kBitternPreamble) {
     refuse("header length", fmt::format("{} is more than there is or may be", header_bytes), 8);
   }
   header_end_ = kBitternPreamble + header_bytes;

@@ -51,11 +51,11 @@ constexpr std::array<ActivationRow, 9> kActivations{{{"bitnet", 500000, Activati
                                                      {"qwen3", 0, Activation::Silu},
                                                      {"gemma3", 0, Activation::GeluTanh}}};
 
-constexpr NamedField kIntegers[] = {{"embedding_length", kHiddenField},
-                                    {"feed_forward_length", kFfnField},
-                                    {"block_count", kLayersField},
-                                    {"attention.head_count", kHeadsField},
-                                    {"context_length", kPositionsField}};
+constexpr NamedField kIntegerKeys[] = {{"embedding_length", kHiddenField},
+                                       {"feed_forward_length", kFfnField},
+                                       {"block_count", kLayersField},
+                                       {"attention.head_count", kHeadsField},
+                                       {"context_length", kPositionsField}};
 
 // Keys that change what a model computes in ways that Bittern does not know, and the values that change nothing.
 struct NeutralKey {
@@ -88,7 +88,7 @@ class Parser {
     c_.post_norms = found->post_norms;
     config_.interleaved = found->interleaved;
     refuse_unknown();
-    for (const auto &[name_in_file, field] : kIntegers) read_field(field, get(name_in_file), c_);
+    for (const auto &[name_in_file, field] : kIntegerKeys) read_field(field, get(name_in_file), c_);
     read_heads();
     read_vocabulary();
     read_rope();

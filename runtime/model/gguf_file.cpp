@@ -21,25 +21,25 @@ constexpr uint64_t kMaxName = 255;         // the format says 64; some programs 
 constexpr int64_t kMaxAlignment = 1 << 30;
 constexpr int kMaxDepth = 4;  // arrays within arrays
 
-struct TypeRow {
+struct ValueType {
   std::string_view name;
   uint64_t bytes;  // 0: no fixed size
 };
 // In the order of GgufType.
-constexpr std::array<TypeRow, 13> kTypes{{{"U8", 1},
-                                          {"I8", 1},
-                                          {"U16", 2},
-                                          {"I16", 2},
-                                          {"U32", 4},
-                                          {"I32", 4},
-                                          {"F32", 4},
-                                          {"Bool", 1},
-                                          {"String", 0},
-                                          {"Array", 0},
-                                          {"U64", 8},
-                                          {"I64", 8},
-                                          {"F64", 8}}};
-uint64_t fixed_bytes(GgufType type) { return kTypes[static_cast<size_t>(type)].bytes; }
+constexpr std::array<ValueType, 13> kValueTypes{{{"U8", 1},
+                                                 {"I8", 1},
+                                                 {"U16", 2},
+                                                 {"I16", 2},
+                                                 {"U32", 4},
+                                                 {"I32", 4},
+                                                 {"F32", 4},
+                                                 {"Bool", 1},
+                                                 {"String", 0},
+                                                 {"Array", 0},
+                                                 {"U64", 8},
+                                                 {"I64", 8},
+                                                 {"F64", 8}}};
+uint64_t fixed_bytes(GgufType type) { return kValueTypes[static_cast<size_t>(type)].bytes; }
 
 // Goes through a header; `what` names the field in messages.
 class Cursor {
@@ -86,7 +86,7 @@ class Cursor {
   GgufType read_type(std::string_view what) {
     const uint64_t start = at_;
     const uint32_t type = read<uint32_t>(what);
-    if (type >= kTypes.size()) fail(fmt::format("{}: unknown type {}", what, type), start);
+    if (type >= kValueTypes.size()) fail(fmt::format("{}: unknown type {}", what, type), start);
     return static_cast<GgufType>(type);
   }
 
@@ -178,7 +178,7 @@ GgufTensor read_tensor(Cursor &cursor, const MappedFile &file, uint64_t number) 
 
 }  // namespace
 
-std::string_view gguf_type_name(GgufType type) { return kTypes[static_cast<size_t>(type)].name; }
+std::string_view gguf_type_name(GgufType type) { return kValueTypes[static_cast<size_t>(type)].name; }
 
 void GgufValue::fail(const std::string &what) const {
   throw Error(fmt::format("{}: metadata '{}': {} at byte {}", file_->path(), key_, what, at_));

@@ -65,7 +65,7 @@ struct FloatType {
   TensorType plain;                                                           // of types that are used as they are
   void (*widen)(const GgufTensor &tensor, const uint8_t *block, float *out);  // null for those
 };
-constexpr FloatType kTypes[] = {
+constexpr FloatType kFloatTypes[] = {
     {GgmlType::F32, "F32", 1, 4, DType::F32, TensorType::F32, nullptr},
     {GgmlType::F16, "F16", 1, 2, DType::F16, TensorType::F16, nullptr},
     {GgmlType::BF16, "BF16", 1, 2, DType::BF16, TensorType::BF16, nullptr},
@@ -76,7 +76,7 @@ constexpr FloatType kTypes[] = {
 
 const FloatType &float_type(const GgufTensor &tensor, bool plain) {
   std::vector<std::string_view> known;
-  for (const FloatType &type : kTypes) {
+  for (const FloatType &type : kFloatTypes) {
     if (plain && type.widen) continue;
     if (type.number == tensor.type) return type;
     known.push_back(type.name);
@@ -153,7 +153,7 @@ std::vector<float> read_gguf_vector(const GgufTensor &tensor) {
 }
 
 bool is_plain_float(uint32_t type) {
-  return std::any_of(std::begin(kTypes), std::end(kTypes),
+  return std::any_of(std::begin(kFloatTypes), std::end(kFloatTypes),
                      [&](const FloatType &row) { return row.number == type && !row.widen; });
 }
 

@@ -65,7 +65,7 @@ uint64_t tl2_bytes(int64_t rows, int64_t cols) { return tl2_scale(rows, cols, 0,
 
 using enum ScaleOf;
 using G = GgmlType;
-constexpr TernaryType kTypes[] = {
+constexpr TernaryType kTernaryTypes[] = {
     {G::I2_S, "I2_S", "128", 1, 1, Matrix, false, i2s_bytes, i2s_scale, unpack_i2s_128, nullptr},
     {G::I2_S, "I2_S", "64", 1, 1, Matrix, false, i2s_bytes, i2s_scale, unpack_i2s_64, nullptr},
     {G::I2_S, "I2_S", "rows4", 1, 4, Matrix, false, i2s_bytes, i2s_scale, unpack_i2s_rows4, nullptr},
@@ -98,7 +98,8 @@ bool fits_shape(const TernaryType &type, int64_t rows, int64_t cols) {
 }  // namespace
 
 bool GgufTernary::is_ternary(uint32_t type) {
-  return std::any_of(std::begin(kTypes), std::end(kTypes), [&](const TernaryType &row) { return row.number == type; });
+  return std::any_of(std::begin(kTernaryTypes), std::end(kTernaryTypes),
+                     [&](const TernaryType &row) { return row.number == type; });
 }
 
 GgufTernary::GgufTernary(const GgufTensor &tensor, int64_t rows, int64_t cols, const TernaryOptions &options) {
@@ -108,7 +109,7 @@ GgufTernary::GgufTernary(const GgufTensor &tensor, int64_t rows, int64_t cols, c
   if (rows > kMaxSide || cols > kMaxSide) tensor.fail_info(fmt::format("shape: more than {} a side", kMaxSide));
   const uint64_t room = tensor.end - tensor.begin;
   std::vector<const TernaryType *> of_number, of_shape, of_size, exact;
-  for (const TernaryType &type : kTypes) {
+  for (const TernaryType &type : kTernaryTypes) {
     if (!is_candidate(type, tensor.type, options)) continue;
     of_number.push_back(&type);
     if (!fits_shape(type, rows, cols)) continue;
@@ -119,7 +120,7 @@ GgufTernary::GgufTernary(const GgufTensor &tensor, int64_t rows, int64_t cols, c
   }
   if (of_number.empty()) {
     std::vector<std::string_view> known;
-    for (const TernaryType &type : kTypes) {
+    for (const TernaryType &type : kTernaryTypes) {
       if (known.empty() || known.back() != type.name) known.push_back(type.name);
     }
     tensor.fail_info(fmt::format("type: {} is no ternary type (known: {})", tensor.type, join_names(known)));

@@ -16,7 +16,7 @@
 namespace bittern::runtime {
 namespace {
 
-constexpr uint64_t kMaxConfig = 1 << 20;
+constexpr uint64_t kMaxTileSizes = 1 << 20;
 constexpr int64_t kTl2Rows = 32;                      // a block of TL2 has 32 rows: the converter can write no other
 constexpr int64_t kTl2Columns = 24;                   // columns that share a word of signs; a block of codes has 6
 constexpr int64_t kPairColumns = 32, kPairBlock = 4;  // tile and block of the columns that TL2 packs in pairs
@@ -150,7 +150,7 @@ std::vector<TernaryTile> read_tile_config(const std::string &path) {
                                       {"bm", &TernaryTile::tile_rows},
                                       {"bk", &TernaryTile::tile_cols},
                                       {"bmm", &TernaryTile::block_rows}}};
-  const MappedFile file(path, kMaxConfig);
+  const MappedFile file(path, kMaxTileSizes);
   std::vector<TernaryTile> tiles;
   int line_number = 0;
   const auto fail = [&](const std::string &what) {

@@ -12,13 +12,13 @@
 namespace bittern::runtime {
 namespace {
 
-constexpr NamedField kIntegers[] = {{"vocab_size", kVocabField},
-                                    {"hidden_size", kHiddenField},
-                                    {"intermediate_size", kFfnField},
-                                    {"num_hidden_layers", kLayersField},
-                                    {"num_attention_heads", kHeadsField},
-                                    {"num_key_value_heads", kKvHeadsField},
-                                    {"max_position_embeddings", kPositionsField}};
+constexpr NamedField kHfIntegers[] = {{"vocab_size", kVocabField},
+                                      {"hidden_size", kHiddenField},
+                                      {"intermediate_size", kFfnField},
+                                      {"num_hidden_layers", kLayersField},
+                                      {"num_attention_heads", kHeadsField},
+                                      {"num_key_value_heads", kKvHeadsField},
+                                      {"max_position_embeddings", kPositionsField}};
 
 const Family &read_family(const Json &root, bool has_modules) {
   const Json list = root.get("architectures");
@@ -75,7 +75,7 @@ HfConfig parse_hf_config(std::string_view text, const std::string &name, bool ha
   ModelConfig &model = config.model;
   config.family = &read_family(root, has_modules);
   model.architecture = config.family->architecture;
-  for (const auto &[name_in_file, field] : kIntegers) read_field(field, root.get(name_in_file), model);
+  for (const auto &[name_in_file, field] : kHfIntegers) read_field(field, root.get(name_in_file), model);
   read_heads(root, model);
   model.rms_eps = static_cast<float>(root.get("rms_norm_eps").number(1e-12, 0.1));
   for (const char *bias : {"attention_bias", "mlp_bias"}) refuse_true(root, bias);

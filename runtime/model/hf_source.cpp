@@ -23,7 +23,7 @@
 namespace bittern::runtime {
 namespace {
 
-constexpr uint64_t kMaxConfig = 1 << 20;
+constexpr uint64_t kMaxHfConfig = 1 << 20;
 
 // In the order of Linear; the same in all families.
 constexpr std::array<const char *, kLinearCount> kLinears{"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
@@ -132,11 +132,11 @@ class HfSource : public ModelSource {
     const std::string modules_path = path_ + "/modules.json";
     const bool has_modules = std::filesystem::exists(modules_path);
     const std::string config_path = path_ + "/config.json", generation_path = path_ + "/generation_config.json";
-    const MappedFile config(config_path, kMaxConfig);
+    const MappedFile config(config_path, kMaxHfConfig);
     config_ = parse_hf_config(config.text(), config_path, has_modules);
     config_identity_ = file_identity(config, config.text());
     if (std::filesystem::exists(generation_path)) {
-      const MappedFile generation(generation_path, kMaxConfig);
+      const MappedFile generation(generation_path, kMaxHfConfig);
       parse_generation_config(generation.text(), generation_path, config_.model);
     }
     if (config_.model.pooling != Pooling::None) read_pooling(has_modules ? modules_path : "");
@@ -149,13 +149,13 @@ class HfSource : public ModelSource {
 
   void read_pooling(const std::string &modules_path) {
     std::string folder;
-    if (!modules_path.empty()) folder = parse_modules(MappedFile(modules_path, kMaxConfig).text(), modules_path);
+    if (!modules_path.empty()) folder = parse_modules(MappedFile(modules_path, kMaxHfConfig).text(), modules_path);
     if (folder.empty()) {
       config_.notes.push_back("no pooling module: a text's vector is its last token's");
       return;
     }
     const std::string path = path_ + "/" + folder + "/config.json";
-    config_.model.pooling = parse_pooling(MappedFile(path, kMaxConfig).text(), path);
+    config_.model.pooling = parse_pooling(MappedFile(path, kMaxHfConfig).text(), path);
   }
 
   // Checkpoints of models without their head leave out "model.".

@@ -32,7 +32,7 @@ const std::vector<Int2Matrix> &int2_matrices() {
 
 namespace {
 
-constexpr uint64_t kMaxConfig = 1 << 20;
+constexpr uint64_t kMaxInt2Config = 1 << 20;
 
 void expect_shape(const Tensor &tensor, const std::vector<int64_t> &shape) {
   Tensor expected;
@@ -45,7 +45,7 @@ void expect_shape(const Tensor &tensor, const std::vector<int64_t> &shape) {
 class Int2Source : public ModelSource {
  public:
   Int2Source(const std::string &folder, const OpenOptions &options)
-      : path_(folder), config_file_(folder + "/config.json", kMaxConfig), tensors_(folder + "/" + kInt2File) {
+      : path_(folder), config_file_(folder + "/config.json", kMaxInt2Config), tensors_(folder + "/" + kInt2File) {
     config_ = parse_hf_config(config_file_.text(), config_file_.path()).model;
     if (options.activation) {
       config_.activation = *options.activation;
@@ -53,7 +53,7 @@ class Int2Source : public ModelSource {
     }
     const std::string generation_path = folder + "/generation_config.json";
     if (access(generation_path.c_str(), F_OK) == 0) {
-      const MappedFile generation(generation_path, kMaxConfig);
+      const MappedFile generation(generation_path, kMaxInt2Config);
       parse_generation_config(generation.text(), generation_path, config_);
     }
     const ModelConfig &c = config_;

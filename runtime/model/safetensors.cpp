@@ -14,29 +14,29 @@ namespace bittern::runtime {
 namespace {
 
 // The format's own limit. A header within it has at most 2^24 values to keep (see JsonLimits).
-constexpr uint64_t kMaxHeader = 100'000'000;
+constexpr uint64_t kMaxSafetensorsHeader = 100'000'000;
 constexpr uint64_t kMaxIndex = 64 << 20;
 
-struct TypeRow {
+struct TypeName {
   std::string_view name;
   uint64_t bytes;
 };
 // In the order of TensorType.
-constexpr std::array<TypeRow, 15> kTypes{{{"BOOL", 1},
-                                          {"U8", 1},
-                                          {"I8", 1},
-                                          {"F8_E4M3", 1},
-                                          {"F8_E5M2", 1},
-                                          {"I16", 2},
-                                          {"U16", 2},
-                                          {"F16", 2},
-                                          {"BF16", 2},
-                                          {"I32", 4},
-                                          {"U32", 4},
-                                          {"F32", 4},
-                                          {"I64", 8},
-                                          {"U64", 8},
-                                          {"F64", 8}}};
+constexpr std::array<TypeName, 15> kTensorTypes{{{"BOOL", 1},
+                                                 {"U8", 1},
+                                                 {"I8", 1},
+                                                 {"F8_E4M3", 1},
+                                                 {"F8_E5M2", 1},
+                                                 {"I16", 2},
+                                                 {"U16", 2},
+                                                 {"F16", 2},
+                                                 {"BF16", 2},
+                                                 {"I32", 4},
+                                                 {"U32", 4},
+                                                 {"F32", 4},
+                                                 {"I64", 8},
+                                                 {"U64", 8},
+                                                 {"F64", 8}}};
 
 bool exists(const std::string &path) {
   struct stat info{};
@@ -51,9 +51,10 @@ Tensor read_entry(const Json &entry, const MappedFile &file, uint64_t data_begin
   const Json dtype = entry.get("dtype"), shape = entry.get("shape"), offsets = entry.get("data_offsets");
 
   const std::string type_name = dtype.string();
-  const auto row = std::find_if(kTypes.begin(), kTypes.end(), [&](const TypeRow &t) { return t.name == type_name; });
-  if (row == kTypes.end()) dtype.fail(fmt::format("unknown type '{}'", type_name));
-  tensor.type = static_cast<TensorType>(row - kTypes.begin());
+  const auto row =
+      std::find_if(kTensorTypes.begin(), kTensorTypes.end(), [&](const TypeName &t) { return t.name == type_name; });
+  if (row == kTensorTypes.end()) dtype.fail(fmt::format("unknown type '{}'", type_name));
+  tensor.type = static_cast<TensorType>(row - kTensorTypes.begin());
 
   shape.expect(Json::Type::Array);
   uint64_t bytes = row->bytes;
@@ -100,8 +101,8 @@ void refuse_overlaps(const std::map<std::string, Tensor, std::less<>> &tensors) 
 
 }  // namespace
 
-std::string_view tensor_type_name(TensorType type) { return kTypes[static_cast<size_t>(type)].name; }
-uint64_t tensor_type_bytes(TensorType type) { return kTypes[static_cast<size_t>(type)].bytes; }
+std::string_view tensor_type_name(TensorType type) { return kTensorTypes[static_cast<size_t>(type)].name; }
+uint64_t tensor_type_bytes(TensorType type) { return kTensorTypes[static_cast<size_t>(type)].bytes; }
 
 void Tensor::fail(const std::string &what, uint64_t offset) const {
   throw Error(fmt::format("{}: tensor '{}': {} at byte {}", file->path(), name, what, begin + offset));
@@ -118,8 +119,9 @@ SafetensorsFile::SafetensorsFile(const std::string &path) : file_(path) {
     throw Error(fmt::format("{}: header length: the file ends, 8 bytes expected at byte {}", path, file_.size()));
   }
   const uint64_t length = load_le<uint64_t>(file_.data());
-  if (length > kMaxHeader) {
-    throw Error(fmt::format("{}: header length: {} is more than the {} allowed at byte 0", path, length, kMaxHeader));
+  if (length > kMaxSafetensorsHeader) {
+    throw Error(fmt::format("{}: header length: {} is more than the {} allowed at byte 0", path, length,
+                            kMaxSafetensorsHeader));
   }
   if (length > file_.size() - 8) {
     throw Error(fmt::format("{}: header length: {}, but the file ends after {} more at byte 0", path, length,

@@ -7,7 +7,7 @@
 namespace bittern::runtime {
 namespace {
 
-uint32_t little_endian(std::string_view bytes, size_t at) {
+uint32_t read_u32(std::string_view bytes, size_t at) {
   uint32_t value = 0;
   for (size_t i = 4; i-- > 0;) value = value << 8 | static_cast<uint8_t>(bytes[at + i]);
   return value;
@@ -26,7 +26,7 @@ constexpr int kMostMatches = 32;  // how many SentencePiece looks at
 Charsmap::Charsmap(std::string bytes) : bytes_(std::move(bytes)) {
   const auto refuse = [](const std::string &what) { throw Error("character map: " + what); };
   if (bytes_.size() < 4) refuse(fmt::format("{} bytes are too few", bytes_.size()));
-  const uint32_t trie = little_endian(bytes_, 0);
+  const uint32_t trie = read_u32(bytes_, 0);
   if (trie == 0 || trie % 4 != 0 || trie > bytes_.size() - 4) {
     refuse(fmt::format("a trie of {} bytes does not fit into {}", trie, bytes_.size()));
   }
@@ -37,7 +37,7 @@ Charsmap::Charsmap(std::string bytes) : bytes_(std::move(bytes)) {
 
 uint32_t Charsmap::unit(size_t node) const {
   if (node >= units_) throw Error(fmt::format("character map: node {} of a trie of {}", node, units_));
-  return little_endian(bytes_, 4 + node * 4);
+  return read_u32(bytes_, 4 + node * 4);
 }
 
 Charsmap::Match Charsmap::find(std::string_view rest, bool first) const {

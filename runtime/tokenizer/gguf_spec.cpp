@@ -154,7 +154,7 @@ void read_sentencepiece(const GgufTokenizer &metadata, TokenizerSpec &spec, Toke
 constexpr struct {
   const char *model;
   void (*read)(const GgufTokenizer &metadata, TokenizerSpec &spec, const Note &note);
-} kModels[] = {
+} kGgufModels[] = {
     {"gpt2", read_gpt2},
     {"llama", [](const GgufTokenizer &metadata, TokenizerSpec &spec,
                  const Note &) { read_sentencepiece(metadata, spec, TokenizerSpec::Model::ScoredBpe); }},
@@ -184,7 +184,7 @@ TokenizerSpec spec_of_gguf(const GgufTokenizer &metadata, const std::string &nam
   }
   spec.name = name;
   std::string known;
-  for (const auto &row : kModels) {
+  for (const auto &row : kGgufModels) {
     if (metadata.model != row.model) {
       known.append(known.empty() ? "" : ", ").append(row.model);
       continue;

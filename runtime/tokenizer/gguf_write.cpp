@@ -137,8 +137,8 @@ GgufTokenizer gguf_of_spec(const TokenizerSpec &spec, int64_t vocab) {
   }
   GgufTokenizer out;
   // By TokenizerSpec::Model's order.
-  constexpr const char *kModels[] = {"gpt2", "llama", "llama", "t5"};
-  out.model = kModels[static_cast<size_t>(spec.model)];
+  constexpr const char *kGgufNames[] = {"gpt2", "llama", "llama", "t5"};
+  out.model = kGgufNames[static_cast<size_t>(spec.model)];
   write_tokens(spec, vocab, out);
   if (spec.model == Model::ByteLevelBpe) {
     out.pre = name_of(spec);

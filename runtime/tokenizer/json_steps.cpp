@@ -60,16 +60,16 @@ std::string base64(const Json &field) {
 }
 
 // A type of step, by the name that its "type" has.
-struct Reader {
+struct StepReader {
   const char *type;
   void (*read)(const Json &field, TokenizerSpec &spec);
 };
 
-void read_step(const Json &field, std::span<const Reader> readers, TokenizerSpec &spec) {
+void read_step(const Json &field, std::span<const StepReader> readers, TokenizerSpec &spec) {
   const Json type = field.get("type");
   const std::string name = type.string();
   std::string known;
-  for (const Reader &reader : readers) {
+  for (const StepReader &reader : readers) {
     if (name == reader.type) return reader.read(field, spec);
     known += (known.empty() ? "" : ", ") + std::string(reader.type);
   }
@@ -77,7 +77,7 @@ void read_step(const Json &field, std::span<const Reader> readers, TokenizerSpec
 }
 
 // A Sequence: each item of the list `field[name]` is a step of its own.
-void read_list(const Json &field, const char *name, std::span<const Reader> readers, TokenizerSpec &spec) {
+void read_list(const Json &field, const char *name, std::span<const StepReader> readers, TokenizerSpec &spec) {
   const Json list = field.get(name);
   list.expect(Json::Type::Array);
   for (const Json item : list) read_step(item, readers, spec);
@@ -119,7 +119,7 @@ void add_precompiled(const Json &field, TokenizerSpec &spec) {
 
 void add_normalizers(const Json &field, TokenizerSpec &spec);
 
-constexpr Reader kNormalizers[] = {
+constexpr StepReader kNormalizers[] = {
     {"Sequence", add_normalizers},
     {"NFC", add_normal_form<NormalizerStep::Kind::Nfc>},
     {"NFD", add_normal_form<NormalizerStep::Kind::Nfd>},
@@ -138,7 +138,7 @@ void add_normalizers(const Json &field, TokenizerSpec &spec) { read_list(field, 
 constexpr struct {
   const char *name;
   SplitBehavior behavior;
-} kBehaviors[] = {
+} kBehaviorNames[] = {
     {"Isolated", SplitBehavior::Isolated},
     {"Removed", SplitBehavior::Removed},
     {"MergedWithPrevious", SplitBehavior::MergedWithPrevious},
@@ -148,7 +148,7 @@ constexpr struct {
 
 SplitBehavior read_behavior(const Json &field) {
   const std::string name = field.string();
-  for (const auto &row : kBehaviors) {
+  for (const auto &row : kBehaviorNames) {
     if (name == row.name) return row.behavior;
   }
   field.fail(fmt::format(
@@ -214,7 +214,7 @@ void add_metaspace(const Json &field, TokenizerSpec &spec) {
 
 void add_pre_tokenizers(const Json &field, TokenizerSpec &spec);
 
-constexpr Reader kPreTokenizers[] = {
+constexpr StepReader kPreTokenizers[] = {
     {"Sequence", add_pre_tokenizers},
     {"Split", add_split},
     {"ByteLevel", add_byte_level},
@@ -266,7 +266,7 @@ void add_nothing(const Json &, TokenizerSpec &) {}
 
 void add_processors(const Json &field, TokenizerSpec &spec);
 
-constexpr Reader kProcessors[] = {
+constexpr StepReader kProcessors[] = {
     {"Sequence", add_processors},
     {"TemplateProcessing", add_template},
     {"ByteLevel", add_nothing},  // only moves offsets
@@ -308,7 +308,7 @@ void decode_bytes(const Json &, TokenizerSpec &spec) {
 
 void add_decoders(const Json &field, TokenizerSpec &spec);
 
-constexpr Reader kDecoders[] = {
+constexpr StepReader kDecoders[] = {
     {"Sequence", add_decoders},      {"ByteLevel", decode_byte_level},
     {"Replace", decode_replace},     {"ByteFallback", decode_bytes},
     {"Fuse", add_nothing},           {"Strip", decode_strip},

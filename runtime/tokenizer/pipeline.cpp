@@ -16,7 +16,7 @@ namespace bittern::runtime {
 namespace {
 
 // By TokenizerSpec::Model's order.
-constexpr std::unique_ptr<PieceModel> (*kModels[])(const TokenizerSpec &, const TokenIds &) = {
+constexpr std::unique_ptr<PieceModel> (*kMakers[])(const TokenizerSpec &, const TokenIds &) = {
     make_byte_level_bpe, make_character_bpe, make_scored_bpe, make_unigram};
 
 std::string bytes_of(const TokenizerSpec &spec, const SpecToken &token, int32_t id) {
@@ -49,7 +49,7 @@ class Pipeline : public Tokenizer {
     else
       added_ = AddedTokens(spec_.added, normalizer_);
     pre_tokenizer_ = PreTokenizer(spec_.pre_tokenizer);
-    model_ = kModels[static_cast<size_t>(spec_.model)](spec_, model_ids_);
+    model_ = kMakers[static_cast<size_t>(spec_.model)](spec_, model_ids_);
     spec_.merges = {};
   }
   Pipeline(const Pipeline &) = delete;  // the maps point into the spec

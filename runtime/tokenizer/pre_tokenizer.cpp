@@ -71,7 +71,7 @@ void remove_matches(std::vector<Part> &parts) {
 void as_they_are(std::vector<Part> &) {}
 
 // By SplitBehavior's order.
-constexpr void (*kBehaviors[])(std::vector<Part> &) = {as_they_are, remove_matches, merge_with_previous,
+constexpr void (*kSplitters[])(std::vector<Part> &) = {as_they_are, remove_matches, merge_with_previous,
                                                        merge_with_next, merge_equal};
 
 std::optional<Regex> pattern_of(const PreTokenizerStep &step) {
@@ -106,7 +106,7 @@ void PreTokenizer::cut(const Step &step, std::string_view piece, Pieces &out) {
     done = end;
   });
   add(done, piece.size(), false);
-  kBehaviors[static_cast<size_t>(step.what.behavior)](parts);
+  kSplitters[static_cast<size_t>(step.what.behavior)](parts);
   for (const Part &part : parts) out.push_back(piece.substr(part.begin, part.end - part.begin));
 }
 

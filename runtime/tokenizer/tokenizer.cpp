@@ -10,7 +10,7 @@
 namespace bittern::runtime {
 namespace {
 
-constexpr uint64_t kMaxFile = 256 << 20;
+constexpr uint64_t kMaxTokenizerFile = 256 << 20;
 // Moves the decided part of `bytes` to `text`: whole characters, and U+FFFD for what cannot become one.
 void take_decided(std::string &bytes, std::string &text) {
   size_t done = 0;
@@ -39,7 +39,7 @@ std::string_view without_first_spaces(std::string_view bytes, int32_t &strip) {
 }  // namespace
 
 std::unique_ptr<Tokenizer> Tokenizer::load(const std::string &path) {
-  const MappedFile file(path, kMaxFile);
+  const MappedFile file(path, kMaxTokenizerFile);
   return parse(file.text(), path);
 }
 

@@ -17,7 +17,7 @@ constexpr JsonLimits kLimits{.depth = 32, .values = 1 << 23};
 
 using Ids = std::unordered_map<std::string, int32_t>;
 
-bool flag(const Json &field, const char *name) {
+bool optional_flag(const Json &field, const char *name) {
   const auto found = field.find_value(name);
   return found && found->boolean();
 }
@@ -103,8 +103,8 @@ void read_bpe(const Json &model, int64_t limit, TokenizerSpec &spec, Ids &ids) {
     if (const auto field = model.find_value(name); field && !field->string().empty()) field->fail("not supported");
   }
   spec.model = is_byte_level(spec) ? TokenizerSpec::Model::ByteLevelBpe : TokenizerSpec::Model::CharacterBpe;
-  spec.ignore_merges = flag(model, "ignore_merges");
-  spec.fuse_unk = flag(model, "fuse_unk");
+  spec.ignore_merges = optional_flag(model, "ignore_merges");
+  spec.fuse_unk = optional_flag(model, "fuse_unk");
   const Json vocab = model.get("vocab");
   ids = read_vocab(vocab, limit, spec);
   if (spec.model == TokenizerSpec::Model::ByteLevelBpe) {
@@ -134,14 +134,14 @@ void read_unigram(const Json &model, int64_t limit, TokenizerSpec &spec, Ids &id
 constexpr struct {
   const char *type;
   void (*read)(const Json &model, int64_t limit, TokenizerSpec &spec, Ids &ids);
-} kModels[] = {{"BPE", read_bpe}, {"Unigram", read_unigram}};
+} kReaders[] = {{"BPE", read_bpe}, {"Unigram", read_unigram}};
 
 void read_model(const Json &root, const Json &model, TokenizerSpec &spec, Ids &ids) {
   const Json type = model.get("type");
   const std::string name = type.string();
-  for (const auto &row : kModels) {
+  for (const auto &row : kReaders) {
     if (name != row.type) continue;
-    spec.byte_fallback = flag(model, "byte_fallback");
+    spec.byte_fallback = optional_flag(model, "byte_fallback");
     return row.read(model, id_limit(root, model), spec, ids);
   }
   type.fail(fmt::format("'{}' is not supported (supported: BPE, Unigram)", name));
@@ -156,11 +156,11 @@ void read_added(const Json &root, int64_t limit, TokenizerSpec &spec, Ids &ids) 
     added.id = static_cast<int32_t>(entry.get("id").integer(0, limit - 1));
     added.content = entry.get("content").string();
     if (added.content.empty()) entry.get("content").fail("empty");
-    added.special = flag(entry, "special");
-    added.normalized = flag(entry, "normalized");
-    added.strip_left = flag(entry, "lstrip");
-    added.strip_right = flag(entry, "rstrip");
-    added.single_word = flag(entry, "single_word");
+    added.special = optional_flag(entry, "special");
+    added.normalized = optional_flag(entry, "normalized");
+    added.strip_left = optional_flag(entry, "lstrip");
+    added.strip_right = optional_flag(entry, "rstrip");
+    added.single_word = optional_flag(entry, "single_word");
     const size_t id = static_cast<size_t>(added.id);
     const auto [known, is_new] = ids.emplace(added.content, added.id);
     const bool taken = id < spec.tokens.size() && spec.tokens[id].type != TokenType::Absent;

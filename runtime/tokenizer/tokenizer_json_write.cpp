@@ -87,14 +87,14 @@ json normalizer(const TokenizerSpec &spec) {
 json pre_tokenizer(const TokenizerSpec &spec) {
   using Kind = PreTokenizerStep::Kind;
   // By SplitBehavior's and Prefix's order.
-  constexpr const char *kBehaviors[] = {"Isolated", "Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous"};
+  constexpr const char *kWritten[] = {"Isolated", "Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous"};
   constexpr const char *kSchemes[] = {"never", "first", "always"};
   json steps = json::array();
   for (const PreTokenizerStep &step : spec.pre_tokenizer) {
     if (step.kind == Kind::Split) {
       steps.push_back({{"type", "Split"},
                        {"pattern", {{step.regex ? "Regex" : "String", step.pattern}}},
-                       {"behavior", kBehaviors[static_cast<size_t>(step.behavior)]},
+                       {"behavior", kWritten[static_cast<size_t>(step.behavior)]},
                        {"invert", step.invert}});
     } else if (step.kind == Kind::ByteLevel) {
       steps.push_back({{"type", "ByteLevel"},
