@@ -149,7 +149,8 @@ bool matrix_rows_equal(const Choice &choice, const bt_kernel &kernel, const Rows
         else
           plain = {w, tensor(a.x.data() + token * k, {k, 1}), result};
         call(scalar_kernel(choice.need.role), plain, part, nullptr);
-        if (std::memcmp(reference.data(), out.data() + token * n + from, static_cast<size_t>(count) * sizeof(float)))
+        if (std::memcmp(reference.data(), out.data() + token * n + from, static_cast<size_t>(count) * sizeof(float)) !=
+            0)
           return false;
       }
     }

@@ -18,18 +18,18 @@ namespace {
 
 template <Str (*map)(const Str &)>
 Value text_filter(Machine &machine, const Value &input, const Arguments &arguments) {
-  Bound("this filter", arguments, {});
+  no_arguments("this filter", arguments);
   return machine.string(map(to_text(machine, input)));
 }
 
 Value filter_string(Machine &machine, const Value &input, const Arguments &arguments) {
-  Bound("string", arguments, {});
+  no_arguments("string", arguments);
   return machine.string(to_text(machine, input));
 }
 
 // Values know no HTML here: nothing is ever escaped, so everything is safe.
 Value filter_safe(Machine &machine, const Value &input, const Arguments &arguments) {
-  Bound("safe", arguments, {});
+  no_arguments("safe", arguments);
   return machine.string(to_text(machine, input));
 }
 
@@ -75,7 +75,7 @@ Value filter_indent(Machine &machine, const Value &input, const Arguments &argum
 }
 
 Value filter_wordcount(Machine &machine, const Value &input, const Arguments &arguments) {
-  Bound("wordcount", arguments, {});
+  no_arguments("wordcount", arguments);
   int64_t words = 0;
   bool inside = false;
   for_each_character(to_text(machine, input).text, [&](char32_t c, size_t, size_t) {
@@ -93,7 +93,7 @@ Value filter_default(Machine &, const Value &input, const Arguments &arguments) 
 }
 
 Value filter_length(Machine &machine, const Value &input, const Arguments &arguments) {
-  Bound("length", arguments, {});
+  no_arguments("length", arguments);
   return Value::integer(length_of(machine, input));
 }
 
@@ -178,7 +178,7 @@ Value filter_float(Machine &, const Value &input, const Arguments &arguments) {
 }
 
 Value filter_abs(Machine &, const Value &input, const Arguments &arguments) {
-  Bound("abs", arguments, {});
+  no_arguments("abs", arguments);
   if (input.is(Kind::Float)) return Value::real(std::fabs(input.as_float()));
   if (!input.is_integral()) throw Problem{fmt::format("bad operand type for abs(): '{}'", input.type_name())};
   return input.as_int() < 0 ? negate(input) : Value::integer(input.as_int());

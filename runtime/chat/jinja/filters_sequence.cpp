@@ -173,7 +173,7 @@ Value filter_dictsort(Machine &machine, const Value &input, const Arguments &arg
 }
 
 Value filter_first(Machine &machine, const Value &input, const Arguments &arguments) {
-  Bound("first", arguments, {});
+  no_arguments("first", arguments);
   if (input.is(Kind::Iterator)) {
     IteratorData &iterator = input.as_iterator();
     return iterator.next < iterator.items.size() ? iterator.items[iterator.next++]
@@ -184,14 +184,14 @@ Value filter_first(Machine &machine, const Value &input, const Arguments &argume
 }
 
 Value filter_last(Machine &machine, const Value &input, const Arguments &arguments) {
-  Bound("last", arguments, {});
+  no_arguments("last", arguments);
   if (input.is(Kind::Iterator)) throw Problem{"last needs a list: make one with |list"};
   const std::vector<Value> items = machine.items_of(input);
   return items.empty() ? Value::undefined("the sequence is empty") : items.back();
 }
 
 Value filter_items(Machine &machine, const Value &input, const Arguments &arguments) {
-  Bound("items", arguments, {});
+  no_arguments("items", arguments);
   if (input.is_undefined()) return machine.iterator({});
   if (!input.is(Kind::Dict)) throw Problem{fmt::format("items needs a dict, not {}", input.type_name())};
   std::vector<Value> out;
@@ -209,7 +209,7 @@ Value filter_join(Machine &machine, const Value &input, const Arguments &argumen
 }
 
 Value filter_list(Machine &machine, const Value &input, const Arguments &arguments) {
-  Bound("list", arguments, {});
+  no_arguments("list", arguments);
   return machine.list(machine.items_of(input));
 }
 
@@ -250,7 +250,7 @@ Value filter_rejectattr(Machine &machine, const Value &input, const Arguments &a
 }
 
 Value filter_reverse(Machine &machine, const Value &input, const Arguments &arguments) {
-  Bound("reverse", arguments, {});
+  no_arguments("reverse", arguments);
   if (input.is(Kind::String)) return slice(machine, input, {}, {}, Value::integer(-1));
   std::vector<Value> items = machine.items_of(input);
   std::reverse(items.begin(), items.end());

@@ -185,7 +185,8 @@ Value Machine::call(const Value &callee, const Arguments &arguments) {
   if (callee.is_undefined()) throw Problem{callee.why_undefined()};
   if (!callee.is(Kind::Callable)) throw Problem{fmt::format("'{}' object is not callable", callee.type_name())};
   work(0);
-  const Value held = callee;
+  // The call may assign to where `callee` is.
+  const Value held = callee;  // NOLINT(performance-unnecessary-copy-initialization)
   const Callable &callable = held.as_callable();
   return callable.macro ? call_macro(callable, arguments) : callable.native(*this, callable.self, arguments);
 }

@@ -48,6 +48,11 @@ class Bound {
   std::vector<const Value *> values_;
 };
 
+// Throws Problem when there are any.
+inline void no_arguments(const char *what, const Arguments &arguments) {
+  const Bound none(what, arguments, std::initializer_list<const char *>{});
+}
+
 struct Scope {
   Scope *parent = nullptr;
   std::vector<std::pair<std::string_view, Value>> names;

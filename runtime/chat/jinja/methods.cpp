@@ -16,7 +16,7 @@ namespace {
 
 template <Str (*map)(const Str &)>
 Value mapped(Machine &machine, const Value &self, const Arguments &arguments) {
-  Bound("this method", arguments, {});
+  no_arguments("this method", arguments);
   return machine.string(map(self.as_string()));
 }
 
@@ -155,12 +155,12 @@ Value str_partition(Machine &machine, const Value &self, const Arguments &argume
 
 template <bool (*test)(char32_t)>
 Value str_all(Machine &, const Value &self, const Arguments &arguments) {
-  Bound("this method", arguments, {});
+  no_arguments("this method", arguments);
   return Value::boolean(all_characters(self.as_string(), test));
 }
 template <bool (*test)(const Str &)>
 Value str_test(Machine &, const Value &self, const Arguments &arguments) {
-  Bound("this method", arguments, {});
+  no_arguments("this method", arguments);
   return Value::boolean(test(self.as_string()));
 }
 bool is_alphanumeric(char32_t c) { return is_alphabetic(c) || is_decimal(c); }
@@ -220,16 +220,16 @@ Value list_count(Machine &machine, const Value &self, const Arguments &arguments
       std::count_if(items.begin(), items.end(), [&](const Value &item) { return equal(machine, item, bound.get(0)); }));
 }
 Value copy_of(Machine &, const Value &self, const Arguments &arguments) {
-  Bound("copy", arguments, {});
+  no_arguments("copy", arguments);
   return self;  // nothing can change either
 }
 
 Value dict_keys(Machine &machine, const Value &self, const Arguments &arguments) {
-  Bound("keys", arguments, {});
+  no_arguments("keys", arguments);
   return Value::view("dict_keys", machine.items_of(self));
 }
 Value dict_values(Machine &machine, const Value &self, const Arguments &arguments) {
-  Bound("values", arguments, {});
+  no_arguments("values", arguments);
   std::vector<Value> out;
   for (const auto &[key, value] : self.as_dict().entries) out.push_back(value);
   machine.charge(out.size() * sizeof(Value));
@@ -237,7 +237,7 @@ Value dict_values(Machine &machine, const Value &self, const Arguments &argument
   return Value::view("dict_values", std::move(out));
 }
 Value dict_items(Machine &machine, const Value &self, const Arguments &arguments) {
-  Bound("items", arguments, {});
+  no_arguments("items", arguments);
   std::vector<Value> out;
   for (const auto &[key, value] : self.as_dict().entries) out.push_back(machine.tuple({key, value}));
   return Value::view("dict_items", std::move(out));

@@ -13,21 +13,21 @@ namespace {
 
 template <Kind... kinds>
 bool is_kind(Machine &, const Value &value, const Arguments &arguments) {
-  Bound("this test", arguments, {});
+  no_arguments("this test", arguments);
   return (value.is(kinds) || ...);
 }
 bool is_defined(Machine &, const Value &value, const Arguments &arguments) {
-  Bound("defined", arguments, {});
+  no_arguments("defined", arguments);
   return !value.is_undefined();
 }
 template <bool wanted>
 bool is_bool(Machine &, const Value &value, const Arguments &arguments) {
-  Bound("this test", arguments, {});
+  no_arguments("this test", arguments);
   return value.is(Kind::Bool) && (value.as_int() != 0) == wanted;
 }
 template <int64_t wanted>
 bool is_parity(Machine &machine, const Value &value, const Arguments &arguments) {
-  Bound("this test", arguments, {});
+  no_arguments("this test", arguments);
   return equal(machine, arithmetic(machine, "%", value, Value::integer(2)), Value::integer(wanted));
 }
 bool is_divisibleby(Machine &machine, const Value &value, const Arguments &arguments) {
@@ -51,12 +51,12 @@ bool is_sameas(Machine &, const Value &value, const Arguments &arguments) {
 }
 template <bool (*test)(const Str &)>
 bool is_case(Machine &machine, const Value &value, const Arguments &arguments) {
-  Bound("this test", arguments, {});
+  no_arguments("this test", arguments);
   return test(to_text(machine, value));
 }
 template <bool tests>
 bool is_known(Machine &, const Value &value, const Arguments &arguments) {
-  Bound("this test", arguments, {});
+  no_arguments("this test", arguments);
   if (!value.is(Kind::String)) return false;
   return tests ? find_test(value.as_string().text) != nullptr : find_filter(value.as_string().text) != nullptr;
 }
