@@ -172,7 +172,6 @@ std::vector<Param> gemm_params(const KernelSpec &, const Target &) {
 std::optional<std::string> illegal_gemm(const KernelSpec &spec, const Sizes &sizes, const Schedule &s,
                                         const Target &target) {
   const int64_t rows = s.get("rows", 2), tokens = s.get("tokens", 4), mb = s.get("mb", 16);
-  if (grouped(spec)) return "sums over groups of weights are halide.gemv's";
   if (rows * tokens != 8) return fmt::format("rows={} times tokens={} does not make 8 sums", rows, tokens);
   if (const int64_t m = tokens_of(sizes); m > 0) {
     if (m < 8) return fmt::format("M={} is too few to share unpacked weights", m);
@@ -229,10 +228,13 @@ std::vector<Template> halide_templates() {
   const auto loops_apply = [](const KernelSpec &spec, const Target &target) {
     return halide_target(target) && facts(spec).contractions.empty();
   };
+  const auto gemm_applies = [](const KernelSpec &spec, const Target &target) {
+    return contraction_applies(spec, target) && !grouped(spec);  // sums over groups of weights are halide.gemv's
+  };
   return {{"halide", "gemv", "ternary weights times one or a few int8 vectors, streaming the weights",
            contraction_applies, gemv_params, rows_layouts, illegal_gemv, gemv_prior, no_defaults},
-          {"halide", "gemm", "ternary weights times many int8 vectors, unpacked once per block of rows",
-           contraction_applies, gemm_params, rows_layouts, illegal_gemm, gemm_prior, no_defaults},
+          {"halide", "gemm", "ternary weights times many int8 vectors, unpacked once per block of rows", gemm_applies,
+           gemm_params, rows_layouts, illegal_gemm, gemm_prior, no_defaults},
           {"halide", "loops", "any kernel without sums of ternary weights, vectorised along rows or sums", loops_apply,
            loops_params, loops_layouts, illegal_loops, loops_prior, no_defaults}};
 }
