@@ -77,25 +77,31 @@ bool holds(const Loop &outer, const Loop &inner) {
   return &outer != &inner && outer.first <= inner.first && inner.last <= outer.last;
 }
 
+// Whether an instruction multiplies or looks up: what hot loops are there for. Words of x86 and of AArch64.
+bool does_products(const std::string &mnemonic) {
+  for (const char *word : {"mul", "madd", "dpbusd", "pshufb", "permb", "mla", "dot", "tbl"})
+    if (mnemonic.find(word) != std::string::npos) return true;
+  return false;
+}
+
 HotLoop find_hot_loop(const Function &function) {
   HotLoop hot;
-  int deepest = 0;
+  int most = -1;
   for (const Loop &loop : function.loops) {
-    int depth = 0;
-    bool innermost = true;
-    for (const Loop &other : function.loops) {
-      depth += holds(other, loop) ? 1 : 0;
-      innermost = innermost && !holds(loop, other);
-    }
-    if (!innermost || depth < deepest) continue;
+    if (std::any_of(function.loops.begin(), function.loops.end(),
+                    [&](const Loop &other) { return holds(loop, other); }))
+      continue;
     HotLoop candidate;
+    int products = 0;
     const auto end = function.instructions.upper_bound(loop.last);
     for (auto at = function.instructions.lower_bound(loop.first); at != end; ++at) {
       ++candidate.instructions;
       ++candidate.mnemonics[at->second];
+      products += does_products(at->second) ? 1 : 0;
     }
-    if (depth > deepest || candidate.instructions > hot.instructions) hot = std::move(candidate);
-    deepest = depth;
+    if (products < most || (products == most && candidate.instructions <= hot.instructions)) continue;
+    most = products;
+    hot = std::move(candidate);
   }
   return hot;
 }

@@ -17,9 +17,9 @@ struct HotLoop {
   std::map<std::string, int> mnemonics;  // how often each occurs
 };
 
-// Of the loops without an inner one the most deeply nested, and the longest of those, in function `symbol` of a
-// relocatable object; empty when the function has no loop. A loop is a range of code that a branch at its end jumps
-// back over. Throws Error when the object cannot be taken apart.
+// Of the loops without an inner one that with most multiplications and look-ups, and the longest of those, in function
+// `symbol` of a relocatable object; empty when the function has no loop. A loop is a range of code that a branch at its
+// end jumps back over. Throws Error when the object cannot be taken apart.
 HotLoop hot_loop(const std::string &object, const std::string &symbol, const llvm::TargetMachine &machine);
 HotLoop hot_loop(const std::string &object, const std::string &symbol, const schedules::Target &target);
 
