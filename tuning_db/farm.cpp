@@ -182,7 +182,9 @@ void Farm::make(Hand &hand, FarmJob &job) const {
 void Farm::run(std::vector<FarmJob> &jobs, Clock::time_point deadline, const std::function<void(FarmJob &)> &finished) {
   if (jobs.empty()) return;
   const compiler::KernelSpec spec = compiler::parse_kernel(jobs.front().problem->spec_text, "kernel");
-  const bool large = touched_bytes(spec, jobs.front().problem->sizes()) > kLargeOperands;
+  const compiler::Sizes sizes = jobs.front().problem->sizes();
+  // Sizes that are left open are proved at small values.
+  const bool large = sizes.size() == spec.sizes.size() && touched_bytes(spec, sizes) > kLargeOperands;
   each(
       jobs.size(), large ? 1 : hands_.size(), deadline, [&](Hand &hand, size_t i) { make(hand, jobs[i]); },
       [&](size_t i) { finished(jobs[i]); });
