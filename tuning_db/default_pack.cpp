@@ -97,7 +97,8 @@ std::vector<Kernel> list_kernels(const std::string &architecture) {
 
 bool executes(const schedules::Target &target) { return (target.isa_needs & ~runtime::machine_isa()) == 0; }
 
-void compile_all(std::vector<Kernel> &kernels) {
+// `meanings`: also what this machine can run in place of what it cannot.
+void compile_all(std::vector<Kernel> &kernels, bool meanings) {
   runtime::ThreadPool pool(runtime::machine_cores());
   std::atomic<size_t> next{0};
   pool.run([&](int) {
@@ -112,7 +113,7 @@ void compile_all(std::vector<Kernel> &kernels) {
                                fmt::format("bt_default_{}_{}", i, k.spec->name)};
       try {
         k.compiled = codegen::compile(request);
-        if (executes(*k.target)) continue;
+        if (!meanings || executes(*k.target)) continue;
         request.meanings_on = &schedules::host_target(runtime::machine_isa());
         request.symbol += "_meant";
         k.meant = codegen::compile(request);
@@ -290,7 +291,7 @@ DefaultPackReport write_default_pack(const DefaultPackRequest &request,
   report.kernels = static_cast<int>(kernels.size());
   say(fmt::format("compiling {} kernels", kernels.size()));
   Clock::time_point start = Clock::now();
-  compile_all(kernels);
+  compile_all(kernels, request.runner.empty());
   report.compile_seconds = since(start);
 
   fs::create_directories(folder);
