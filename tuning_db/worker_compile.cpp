@@ -84,11 +84,10 @@ json expect_proof(const json &request) {
     kept = std::make_unique<compiler::KernelSpec>(spec);
   }
   const auto at = request.value("proof_sizes", std::vector<compiler::Sizes>());
-  const ProofResult result =
-      expected_proof(request.at("hash"), descriptor.spec_hash, *kept,
-                     at.empty() ? proof_steps(*kept, kernel, request.at("sizes").get<compiler::Sizes>())
-                                : proof_steps_at(*kept, at),
-                     fixtures);
+  const ProofResult result = expected_proof(
+      request.at("hash"), descriptor.spec_hash, *kept,
+      at.empty() ? proof_steps(*kept, kernel, request.at("sizes").get<compiler::Sizes>()) : proof_steps_at(*kept, at),
+      fixtures);
   return {{"inputs", result.inputs}, {"reference", result.reference}, {"steps", result.steps}, {"id", result.id}};
 }
 
