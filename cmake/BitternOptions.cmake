@@ -8,10 +8,10 @@ set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 if(NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
 endif()
-# Sanitize: a short compile, with line numbers and assertions. Not in the cache, where project() has left an empty value
+# Sanitize: optimised enough to run and to fuzz, with line numbers and assertions. Not in the cache, where project() has left an empty value
 # for a build type that CMake does not know.
-set(CMAKE_CXX_FLAGS_SANITIZE "-O0 -gline-tables-only")
-set(CMAKE_C_FLAGS_SANITIZE "-O0 -gline-tables-only")
+set(CMAKE_CXX_FLAGS_SANITIZE "-O1 -gline-tables-only")
+set(CMAKE_C_FLAGS_SANITIZE "-O1 -gline-tables-only")
 find_program(BITTERN_CCACHE ccache)
 if(BITTERN_CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${BITTERN_CCACHE})
