@@ -81,6 +81,34 @@ int size_index(KernelBuilder &kb, const compiler::ExprPtr &size);
 // for the stack.
 llvm::Value *take_sums(KernelBuilder &kb, const schedules::Contraction &contraction, int64_t elements);
 
+// The int32 sums of a block of rows for a few tokens, [group][token][row] for each contraction: the loops leave them
+// there, and the epilogue turns them into outputs.
+class SumBlocks {
+ public:
+  // `tokens` and `rows` a block has room for.
+  SumBlocks(KernelBuilder &kb, int64_t tokens, int64_t rows) : kb_(kb), tokens_(tokens), rows_(rows) {}
+  // The next contraction's block.
+  void add(llvm::Value *memory) { blocks_.push_back(memory); }
+  // Where the sum of a row and a token of the block lies; `group` is null when the contraction has none.
+  llvm::Value *place(size_t index, llvm::Value *row, llvm::Value *token, llvm::Value *group);
+  // Writes rows [first, last), of which `first` is the block's first, for the tokens m0 .. m0 + count.
+  void emit_outputs(ContractionEpilogue &epilogue, llvm::Value *first, llvm::Value *last, llvm::Value *m0,
+                    llvm::Value *count);
+
+ private:
+  KernelBuilder &kb_;
+  const int64_t tokens_, rows_;
+  std::vector<llvm::Value *> blocks_;
+};
+
+// The tokens m0 .. m0 + count, and where their activation rows begin. Past the last token it comes again: the epilogue
+// reads none of those sums.
+struct TokenRows {
+  std::vector<llvm::Value *> tokens, activations;
+};
+TokenRows token_rows(KernelBuilder &kb, const ContractionEpilogue &epilogue, const schedules::Contraction &contraction,
+                     llvm::Value *m0, int64_t count);
+
 // Emitters of the templates llvm.gemv, llvm.base3, llvm.lut and llvm.gemm.
 void emit_gemv(KernelBuilder &kb);
 void emit_base3(KernelBuilder &kb);

@@ -36,7 +36,8 @@ class Base3 {
         tokens_(parameter("tokens")),
         chunk_(kb.target.int16_products == 0 ? kNoWidening : parameter("chunk")),
         prefetch_(parameter("prefetch")),
-        near_(parameter("hint") != 0) {
+        near_(parameter("hint") != 0),
+        sums_(kb, tokens_, kBlockRows) {
     if (!is_tall(layout_)) throw Error(fmt::format("llvm.base3 cannot read layout {}", layout_.name));
   }
 
@@ -44,21 +45,14 @@ class Base3 {
     kb_.descriptor.tile_size_index = plan_.n_size;
     kb_.descriptor.tile = kBlockRows;
     epilogue_.prepare();
-    for (const schedules::Contraction &c : plan_.sums) blocks_.push_back(take_sums(kb_, c, tokens_ * kBlockRows));
+    for (const schedules::Contraction &c : plan_.sums) sums_.add(take_sums(kb_, c, tokens_ * kBlockRows));
     const std::pair<Value *, Value *> range = kb_.tile_range();
     kb_.loop(range.first, range.second, kBlockRows, [&](Value *n0) {
       Value *n1 = kb_.minimum(b_.CreateAdd(n0, kb_.i64(kBlockRows)), range.second);
       kb_.loop(kb_.i64(0), epilogue_.tokens(), tokens_, [&](Value *m0) {
         for (size_t index = 0; index < plan_.sums.size(); ++index) sum_block(index, n0, n1, m0);
         Value *end = kb_.minimum(kb_.i64(tokens_), b_.CreateSub(epilogue_.tokens(), m0));
-        kb_.loop(kb_.i64(0), end, 1, [&](Value *token) {
-          epilogue_.emit(n0, n1, b_.CreateAdd(m0, token), token,
-                         [&](size_t index, Value *n, Value *slot, Value *group, unsigned lanes) -> Value * {
-                           llvm::Type *type = lanes == 1 ? b_.getInt32Ty() : kb_.vector(b_.getInt32Ty(), lanes);
-                           return b_.CreateAlignedLoad(type, place(index, b_.CreateSub(n, n0), slot, group),
-                                                       llvm::Align(4));
-                         });
-        });
+        sums_.emit_outputs(epilogue_, n0, n1, m0, end);
       });
     });
   }
@@ -66,28 +60,15 @@ class Base3 {
  private:
   int64_t parameter(const char *name) const { return schedule_parameter(kb_, name); }
 
-  // Sums lie as [group][token][row].
-  Value *place(size_t index, Value *row, Value *token, Value *group) {
-    Value *slot = group ? b_.CreateAdd(b_.CreateMul(group, kb_.i64(tokens_)), token) : token;
-    return b_.CreateGEP(b_.getInt32Ty(), blocks_[index], b_.CreateAdd(b_.CreateMul(slot, kb_.i64(kBlockRows)), row));
-  }
-
   struct Step {
-    Values units;        // where the first unit of each group of rows lies
-    Values activations;  // per token
-    Values tokens;       // per token: which one
+    Values units;  // where the first unit of each group of rows lies
+    TokenRows rows;
   };
 
   void sum_block(size_t index, Value *n0, Value *n1, Value *m0) {
     const schedules::Contraction &c = plan_.sums[index];
     Step step;
-    Value *last_token = b_.CreateSub(epilogue_.tokens(), kb_.i64(1));
-    for (int64_t t = 0; t < tokens_; ++t) {
-      // Slots past the last token repeat it; the epilogue does not read them.
-      step.tokens.push_back(tokens_ == 1 ? m0 : kb_.minimum(b_.CreateAdd(m0, kb_.i64(t)), last_token));
-      step.activations.push_back(
-          kb_.address(c.activations, c.lead.empty() ? Values{kb_.i64(0)} : Values{step.tokens.back(), kb_.i64(0)}));
-    }
+    step.rows = token_rows(kb_, epilogue_, c, m0, tokens_);
     Value *depth = kb_.size_expression(c.depth);
     Value *depth_units = b_.CreateUDiv(kb_.round_up(depth, kUnitK), kb_.i64(kUnitK));
     kb_.loop(n0, n1, units_ * rows_a_unit_, [&](Value *n) {
@@ -147,7 +128,8 @@ class Base3 {
     Value *offset = b_.CreateMul(unit, kb_.i64(interleave_ * layout_.unit_bytes), "", false, true);
     for (int64_t t = 0; t < tokens_; ++t)
       activations.push_back(b_.CreateAlignedLoad(
-          isa_->bytes(), b_.CreateGEP(b_.getInt8Ty(), step.activations[static_cast<size_t>(t)], k), llvm::Align(1)));
+          isa_->bytes(), b_.CreateGEP(b_.getInt8Ty(), step.rows.activations[static_cast<size_t>(t)], k),
+          llvm::Align(1)));
     for (int64_t u = 0; u < units_; ++u) {
       Value *address = b_.CreateGEP(b_.getInt8Ty(), step.units[static_cast<size_t>(u)], offset);
       if (prefetch_ != 0 && u % interleave_ * layout_.unit_bytes % 64 == 0)
@@ -166,7 +148,7 @@ class Base3 {
   void store_sums(size_t index, const Values &sums, const Step &step, Value *row, Value *group) {
     const int64_t rows = units_ * rows_a_unit_;
     for (int64_t t = 0; t < tokens_; ++t) {
-      Value *offset = epilogue_.activation_sum(index, step.tokens[static_cast<size_t>(t)], group);
+      Value *offset = epilogue_.activation_sum(index, step.rows.tokens[static_cast<size_t>(t)], group);
       for (int64_t r = 0; r < rows;) {
         int64_t lanes = 8;
         while (lanes > rows - r) lanes /= 2;
@@ -174,8 +156,8 @@ class Base3 {
         for (int64_t i = 0; i < lanes; ++i) own.push_back(sums[static_cast<size_t>((r + i) * tokens_ + t)]);
         Value *sum = isa_->sums_of(own);
         Value *less = lanes == 1 ? offset : b_.CreateVectorSplat(static_cast<unsigned>(lanes), offset);
-        b_.CreateAlignedStore(b_.CreateSub(sum, less), place(index, b_.CreateAdd(row, kb_.i64(r)), kb_.i64(t), group),
-                              llvm::Align(4));
+        b_.CreateAlignedStore(b_.CreateSub(sum, less),
+                              sums_.place(index, b_.CreateAdd(row, kb_.i64(r)), kb_.i64(t), group), llvm::Align(4));
         r += lanes;
       }
     }
@@ -189,7 +171,7 @@ class Base3 {
   ContractionEpilogue epilogue_;
   const int64_t rows_a_unit_, interleave_, units_, tokens_, chunk_, prefetch_;
   const bool near_;
-  Values blocks_;
+  SumBlocks sums_;
 };
 
 }  // namespace

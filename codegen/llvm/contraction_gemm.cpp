@@ -36,7 +36,8 @@ class Gemm {
         block_rows_(parameter("nb")),
         block_tokens_(parameter("mb")),
         block_k_(parameter("kb")),
-        unroll_(parameter("unroll")) {}
+        unroll_(parameter("unroll")),
+        sums_(kb, slots(), block_rows_) {}
 
   void emit() {
     kb_.descriptor.tile_size_index = plan_.n_size;
@@ -50,14 +51,7 @@ class Gemm {
       kb_.loop(kb_.i64(0), epilogue_.tokens(), block_tokens_, [&](Value *m0) {
         Value *count = kb_.minimum(kb_.i64(block_tokens_), b_.CreateSub(epilogue_.tokens(), m0));
         for (size_t index = 0; index < plan_.sums.size(); ++index) sum_block(index, n0, m0, count);
-        kb_.loop(kb_.i64(0), count, 1, [&](Value *token) {
-          epilogue_.emit(n0, n1, b_.CreateAdd(m0, token), token,
-                         [&](size_t index, Value *n, Value *slot, Value *group, unsigned lanes) -> Value * {
-                           llvm::Type *type = lanes == 1 ? b_.getInt32Ty() : kb_.vector(b_.getInt32Ty(), lanes);
-                           return b_.CreateAlignedLoad(type, sum_place(index, b_.CreateSub(n, n0), slot, group),
-                                                       llvm::Align(4));
-                         });
-        });
+        sums_.emit_outputs(epilogue_, n0, n1, m0, count);
       });
     });
   }
@@ -87,15 +81,8 @@ class Gemm {
     for (const schedules::Contraction &c : plan_.sums) {
       const int64_t bytes = slots() * block_rows_ * 4;
       // Groups are at least 64 long, so depth / 64 bounds their number.
-      sums_.push_back(c.group ? take_scratch(kb_, 0, {{size_index(kb_, c.depth), bytes / 64}})
-                              : take_scratch(kb_, bytes));
+      sums_.add(c.group ? take_scratch(kb_, 0, {{size_index(kb_, c.depth), bytes / 64}}) : take_scratch(kb_, bytes));
     }
-  }
-
-  // Sums lie as [group][token][row].
-  Value *sum_place(size_t index, Value *row, Value *token, Value *group) {
-    Value *slot = group ? b_.CreateAdd(b_.CreateMul(group, kb_.i64(slots())), token) : token;
-    return b_.CreateGEP(b_.getInt32Ty(), sums_[index], b_.CreateAdd(b_.CreateMul(slot, kb_.i64(block_rows_)), row));
   }
 
   Value *round_up(Value *x, int64_t multiple) {
@@ -127,7 +114,7 @@ class Gemm {
       Value *offset = epilogue_.activation_sum(index, b_.CreateAdd(m0, token), group);
       Value *start = b_.CreateVectorSplat(static_cast<unsigned>(kRows), b_.CreateNeg(offset));
       for (int64_t row = 0; row < block_rows_; row += kRows)
-        b_.CreateAlignedStore(start, sum_place(index, kb_.i64(row), token, group), llvm::Align(4));
+        b_.CreateAlignedStore(start, sums_.place(index, kb_.i64(row), token, group), llvm::Align(4));
     });
   }
 
@@ -153,19 +140,12 @@ class Gemm {
     // Groups of 64 may begin in the middle of a unit of 128.
     Value *from = b_.CreateUDiv(b_.CreateSub(k0, unit_base), kb_.i64(kQuad));
     Value *to = b_.CreateUDiv(b_.CreateSub(round_up(k1, 16), unit_base), kb_.i64(kQuad));
-    Value *last_token = b_.CreateSub(epilogue_.tokens(), kb_.i64(1));
     kb_.loop(kb_.i64(0), count, mt_, [&](Value *t0) {
-      Values activations;
-      for (int64_t t = 0; t < mt_; ++t) {
-        // Slots past the last token repeat it; nobody reads their sums.
-        Value *m = b_.CreateAdd(b_.CreateAdd(m0, t0), kb_.i64(t));
-        if (mt_ > 1) m = kb_.minimum(m, last_token);
-        Value *row = kb_.address(c.activations, c.lead.empty() ? Values{kb_.i64(0)} : Values{m, kb_.i64(0)});
-        activations.push_back(b_.CreateGEP(b_.getInt8Ty(), row, unit_base));
-      }
+      Values activations = token_rows(kb_, epilogue_, c, b_.CreateAdd(m0, t0), mt_).activations;
+      for (Value *&row : activations) row = b_.CreateGEP(b_.getInt8Ty(), row, unit_base);
       kb_.loop(kb_.i64(0), kb_.i64(block_rows_ / kRows), nr_, [&](Value *vector) {
         Value *codes = code_place(vector, kb_.i64(0), tile_quads);
-        tile(codes, activations, from, to, sum_place(index, b_.CreateMul(vector, kb_.i64(kRows)), t0, group));
+        tile(codes, activations, from, to, sums_.place(index, b_.CreateMul(vector, kb_.i64(kRows)), t0, group));
       });
     });
   }
@@ -280,7 +260,7 @@ class Gemm {
   ContractionEpilogue epilogue_;
   const int64_t nr_, mt_, block_rows_, block_tokens_, block_k_, unroll_;
   Value *codes_ = nullptr;
-  Values sums_;
+  SumBlocks sums_;
 };
 
 }  // namespace

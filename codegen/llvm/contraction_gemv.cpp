@@ -37,7 +37,8 @@ class Gemv {
         unroll_(parameter("unroll")),
         prefetch_(parameter("prefetch")),
         near_(parameter("hint") != 0),
-        scaled_(parameter("scaled") != 0) {}
+        scaled_(parameter("scaled") != 0),
+        sums_(kb, tokens_, kBlockRows) {}
 
   void emit() {
     kb_.descriptor.tile_size_index = plan_.n_size;
@@ -45,21 +46,14 @@ class Gemv {
     kb_.hot_products = rows_ * tokens_ * unroll_ * 128;
     check_int16_sums();
     epilogue_.prepare();
-    take_blocks();
+    for (const schedules::Contraction &c : plan_.sums) sums_.add(take_sums(kb_, c, tokens_ * kBlockRows));
     const std::pair<Value *, Value *> range = kb_.tile_range();
     kb_.loop(range.first, range.second, kBlockRows, [&](Value *n0) {
       Value *n1 = kb_.minimum(b_.CreateAdd(n0, kb_.i64(kBlockRows)), range.second);
       kb_.loop(kb_.i64(0), epilogue_.tokens(), tokens_, [&](Value *m0) {
         for (size_t index = 0; index < plan_.sums.size(); ++index) sum_block(index, n0, n1, m0);
         Value *end = kb_.minimum(kb_.i64(tokens_), b_.CreateSub(epilogue_.tokens(), m0));
-        kb_.loop(kb_.i64(0), end, 1, [&](Value *token) {
-          epilogue_.emit(n0, n1, b_.CreateAdd(m0, token), token,
-                         [&](size_t index, Value *n, Value *slot, Value *group, unsigned lanes) -> Value * {
-                           llvm::Type *type = lanes == 1 ? b_.getInt32Ty() : kb_.vector(b_.getInt32Ty(), lanes);
-                           return b_.CreateAlignedLoad(type, block_place(index, b_.CreateSub(n, n0), slot, group),
-                                                       llvm::Align(4));
-                         });
-        });
+        sums_.emit_outputs(epilogue_, n0, n1, m0, end);
       });
     });
   }
@@ -75,17 +69,6 @@ class Gemv {
 
   int64_t parameter(const char *name) const { return schedule_parameter(kb_, name); }
 
-  // One block of sums per contraction: [group][token][row].
-  void take_blocks() {
-    for (const schedules::Contraction &c : plan_.sums) blocks_.push_back(take_sums(kb_, c, tokens_ * kBlockRows));
-  }
-
-  Value *block_place(size_t index, Value *row, Value *token, Value *group) {
-    Value *slot = token;
-    if (group) slot = b_.CreateAdd(b_.CreateMul(group, kb_.i64(tokens_)), token);
-    return b_.CreateGEP(b_.getInt32Ty(), blocks_[index], b_.CreateAdd(b_.CreateMul(slot, kb_.i64(kBlockRows)), row));
-  }
-
   // What one step of rows needs: where its units and activation rows begin.
   struct Step {
     Values units;        // per vector of rows: its first unit
@@ -97,15 +80,8 @@ class Gemv {
     const schedules::Contraction &c = plan_.sums[index];
     const int64_t step_rows = rows_ * walk_.rows_a_unit;
     Step step;
-    Value *last_token = b_.CreateSub(epilogue_.tokens(), kb_.i64(1));
-    Values token_index;
-    for (int64_t t = 0; t < tokens_; ++t) {
-      // Slots past the last token repeat it; the epilogue does not read them.
-      Value *m = tokens_ == 1 ? m0 : kb_.minimum(b_.CreateAdd(m0, kb_.i64(t)), last_token);
-      token_index.push_back(m);
-      Values place = c.lead.empty() ? Values{kb_.i64(0)} : Values{m, kb_.i64(0)};
-      step.activations.push_back(kb_.address(c.activations, place));
-    }
+    const TokenRows rows = token_rows(kb_, epilogue_, c, m0, tokens_);
+    step.activations = rows.activations;
     Value *depth = kb_.size_expression(c.depth);
     Value *padded_depth = round_up(depth, walk_.k_a_unit);
     Value *tile_bytes = b_.CreateMul(b_.CreateUDiv(padded_depth, kb_.i64(4)), kb_.i64(walk_.row_tile()));
@@ -115,14 +91,14 @@ class Gemv {
       Value *row = b_.CreateSub(n, n0);
       if (!c.group) {
         const Values sums = sum_depth(step, kb_.i64(0), depth);
-        for (int64_t t = 0; t < tokens_; ++t) store_sums(index, sums, t, token_index, row, nullptr);
+        for (int64_t t = 0; t < tokens_; ++t) store_sums(index, sums, t, rows.tokens, row, nullptr);
         return;
       }
       Value *extent = kb_.size_expression(c.extent);
       kb_.loop(kb_.i64(0), b_.CreateUDiv(depth, extent), 1, [&](Value *group) {
         Value *begin = b_.CreateMul(group, extent);
         const Values sums = sum_group(step, begin, extent);
-        for (int64_t t = 0; t < tokens_; ++t) store_sums(index, sums, t, token_index, row, group);
+        for (int64_t t = 0; t < tokens_; ++t) store_sums(index, sums, t, rows.tokens, row, group);
       });
     });
   }
@@ -347,7 +323,7 @@ class Gemv {
     Value *offset = epilogue_.activation_sum(index, token_index[static_cast<size_t>(t)], group);
     const auto put = [&](Value *vector, int64_t first_row, unsigned lanes) {
       Value *result = b_.CreateSub(vector, lanes == 1 ? offset : b_.CreateVectorSplat(lanes, offset));
-      b_.CreateAlignedStore(result, block_place(index, b_.CreateAdd(row, kb_.i64(first_row)), kb_.i64(t), group),
+      b_.CreateAlignedStore(result, sums_.place(index, b_.CreateAdd(row, kb_.i64(first_row)), kb_.i64(t), group),
                             llvm::Align(4));
     };
     Values own;  // a vector for each unit of rows
@@ -372,7 +348,7 @@ class Gemv {
   std::unique_ptr<Isa> isa_;
   const int64_t tokens_, chunk_, unroll_, prefetch_;
   const bool near_, scaled_;
-  Values blocks_;
+  SumBlocks sums_;
 };
 
 }  // namespace

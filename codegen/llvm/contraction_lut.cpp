@@ -42,7 +42,8 @@ class Lut {
         prefetch_(parameter("prefetch")),
         near_(parameter("hint") != 0),
         block_rows_(std::max<int64_t>(64, units_ * kRows)),
-        look_ups_(schedules::unit_look_ups(layout_)) {
+        look_ups_(schedules::unit_look_ups(layout_)),
+        sums_(kb, tokens_, block_rows_) {
     if (!is_lanes(layout_)) throw Error(fmt::format("llvm.lut cannot read layout {}", layout_.name));
     // Units between widenings; split sums are widened to 16 bits without a sign: 31 * 2048 fits.
     chunk_ = std::max<int64_t>(1, (split_ ? 2048 : parameter("chunk")) / look_ups_);
@@ -54,7 +55,7 @@ class Lut {
     kb_.descriptor.tile = block_rows_;
     epilogue_.prepare();
     for (const schedules::Contraction &c : plan_.sums) {
-      blocks_.push_back(take_sums(kb_, c, tokens_ * block_rows_));
+      sums_.add(take_sums(kb_, c, tokens_ * block_rows_));
       // 32 bytes for every cell of a row, and for those of its last unit.
       const int64_t trits = layout_.cell.trits();
       tables_.push_back(take_scratch(kb_, tokens_ * look_ups_ * kTableBytes,
@@ -67,26 +68,13 @@ class Lut {
         Value *n1 = kb_.minimum(b_.CreateAdd(n0, kb_.i64(block_rows_)), range.second);
         for (size_t index = 0; index < plan_.sums.size(); ++index) sum_block(index, n0, n1);
         Value *end = kb_.minimum(kb_.i64(tokens_), b_.CreateSub(epilogue_.tokens(), m0));
-        kb_.loop(kb_.i64(0), end, 1, [&](Value *token) {
-          epilogue_.emit(n0, n1, b_.CreateAdd(m0, token), token,
-                         [&](size_t index, Value *n, Value *slot, Value *group, unsigned lanes) -> Value * {
-                           llvm::Type *type = lanes == 1 ? b_.getInt32Ty() : kb_.vector(b_.getInt32Ty(), lanes);
-                           return b_.CreateAlignedLoad(type, place(index, b_.CreateSub(n, n0), slot, group),
-                                                       llvm::Align(4));
-                         });
-        });
+        sums_.emit_outputs(epilogue_, n0, n1, m0, end);
       });
     });
   }
 
  private:
   int64_t parameter(const char *name) const { return schedule_parameter(kb_, name); }
-
-  // Sums lie as [group][token][row].
-  Value *place(size_t index, Value *row, Value *token, Value *group) {
-    Value *slot = group ? b_.CreateAdd(b_.CreateMul(group, kb_.i64(tokens_)), token) : token;
-    return b_.CreateGEP(b_.getInt32Ty(), blocks_[index], b_.CreateAdd(b_.CreateMul(slot, kb_.i64(block_rows_)), row));
-  }
 
   Value *depth_units(const schedules::Contraction &c) {
     return b_.CreateUDiv(kb_.round_up(kb_.size_expression(c.depth), layout_.k_tile), kb_.i64(layout_.k_tile));
@@ -100,14 +88,10 @@ class Lut {
 
   void fill_tables(size_t index, Value *m0) {
     const schedules::Contraction &c = plan_.sums[index];
-    Value *last_token = b_.CreateSub(epilogue_.tokens(), kb_.i64(1));
-    for (int64_t t = 0; t < tokens_; ++t) {
-      // Slots past the last token repeat it; the epilogue does not read them.
-      Value *m = tokens_ == 1 ? m0 : kb_.minimum(b_.CreateAdd(m0, kb_.i64(t)), last_token);
-      Value *row = kb_.address(c.activations, c.lead.empty() ? Values{kb_.i64(0)} : Values{m, kb_.i64(0)});
-      build_tables(kb_, layout_, split_, row, kb_.size_expression(c.depth),
+    const TokenRows rows = token_rows(kb_, epilogue_, c, m0, tokens_);
+    for (int64_t t = 0; t < tokens_; ++t)
+      build_tables(kb_, layout_, split_, rows.activations[static_cast<size_t>(t)], kb_.size_expression(c.depth),
                    b_.CreateMul(depth_units(c), kb_.i64(look_ups_)), tables_of(index, t));
-    }
   }
 
   struct Step {
@@ -324,9 +308,9 @@ class Lut {
           for (int i = 0; i < 16; ++i)
             lanes.push_back(split_ ? i % 2 * 16 + 8 * half + i / 2 : i / 8 * 16 + 8 * half + i % 8);
           Value *sixteen = b_.CreateShuffleVector(sums[total(u, t)], sums[total(u, t) + 1], lanes);
-          b_.CreateAlignedStore(sixteen,
-                                place(index, b_.CreateAdd(row, kb_.i64(kRows * u + 16 * half)), kb_.i64(t), group),
-                                llvm::Align(4));
+          b_.CreateAlignedStore(
+              sixteen, sums_.place(index, b_.CreateAdd(row, kb_.i64(kRows * u + 16 * half)), kb_.i64(t), group),
+              llvm::Align(4));
         }
   }
 
@@ -342,7 +326,8 @@ class Lut {
   const bool near_;
   const int64_t block_rows_, look_ups_;
   int64_t chunk_ = 1, group_ = 1;
-  Values blocks_, tables_;
+  SumBlocks sums_;
+  Values tables_;
 };
 
 }  // namespace

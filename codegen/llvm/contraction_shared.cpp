@@ -41,4 +41,34 @@ Value *take_sums(KernelBuilder &kb, const schedules::Contraction &c, int64_t ele
   return take_scratch(kb, 0, {{size_index(kb, c.depth), elements * 4 / 64}});
 }
 
+Value *SumBlocks::place(size_t index, Value *row, Value *token, Value *group) {
+  llvm::IRBuilder<> &b = kb_.b;
+  Value *slot = group ? b.CreateAdd(b.CreateMul(group, kb_.i64(tokens_)), token) : token;
+  return b.CreateGEP(b.getInt32Ty(), blocks_[index], b.CreateAdd(b.CreateMul(slot, kb_.i64(rows_)), row));
+}
+
+void SumBlocks::emit_outputs(ContractionEpilogue &epilogue, Value *first, Value *last, Value *m0, Value *count) {
+  llvm::IRBuilder<> &b = kb_.b;
+  kb_.loop(kb_.i64(0), count, 1, [&](Value *token) {
+    epilogue.emit(first, last, b.CreateAdd(m0, token), token,
+                  [&](size_t index, Value *n, Value *slot, Value *group, unsigned lanes) -> Value * {
+                    llvm::Type *type = lanes == 1 ? b.getInt32Ty() : kb_.vector(b.getInt32Ty(), lanes);
+                    return b.CreateAlignedLoad(type, place(index, b.CreateSub(n, first), slot, group), llvm::Align(4));
+                  });
+  });
+}
+
+TokenRows token_rows(KernelBuilder &kb, const ContractionEpilogue &epilogue, const schedules::Contraction &c, Value *m0,
+                     int64_t count) {
+  TokenRows rows;
+  Value *last = kb.b.CreateSub(epilogue.tokens(), kb.i64(1));
+  for (int64_t t = 0; t < count; ++t) {
+    Value *m = count == 1 ? m0 : kb.minimum(kb.b.CreateAdd(m0, kb.i64(t)), last);
+    rows.tokens.push_back(m);
+    rows.activations.push_back(
+        kb.address(c.activations, c.lead.empty() ? std::vector{kb.i64(0)} : std::vector{m, kb.i64(0)}));
+  }
+  return rows;
+}
+
 }  // namespace bittern::codegen
