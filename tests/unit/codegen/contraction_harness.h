@@ -4,7 +4,6 @@
 #include <dlfcn.h>
 #include <doctest/doctest.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -19,6 +18,7 @@
 #include "runtime/machine/machine.h"
 #include "schedules/layout.h"
 #include "schedules/space.h"
+#include "tests/unit/codegen/guarded_bytes.h"
 
 namespace bittern::test::contraction {
 
@@ -28,28 +28,6 @@ using compiler::Sizes;
 using compiler::TensorData;
 using compiler::Type;
 using schedules::Schedule;
-
-// Bytes that end right before a page nobody may touch, or begin right behind one.
-class Guarded {
- public:
-  Guarded(size_t bytes, bool at_end) {
-    const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-    length_ = (bytes + page - 1) / page * page + 2 * page;
-    base_ = static_cast<uint8_t *>(mmap(nullptr, length_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-    REQUIRE(base_ != MAP_FAILED);
-    mprotect(base_ + page, length_ - 2 * page, PROT_READ | PROT_WRITE);
-    data_ = at_end ? base_ + length_ - page - bytes : base_ + page;
-    std::memset(base_ + page, 0xA5, length_ - 2 * page);
-  }
-  ~Guarded() { munmap(base_, length_); }
-  Guarded(const Guarded &) = delete;
-  Guarded &operator=(const Guarded &) = delete;
-  uint8_t *data() { return data_; }
-
- private:
-  size_t length_;
-  uint8_t *base_, *data_;
-};
 
 // A compiled kernel that can be called.
 class Loaded {

@@ -4,7 +4,6 @@
 #include <dlfcn.h>
 #include <doctest/doctest.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -18,6 +17,7 @@
 #include "compiler/parser.h"
 #include "schedules/layout.h"
 #include "schedules/space.h"
+#include "tests/unit/codegen/guarded_bytes.h"
 
 namespace halide_test {
 
@@ -28,31 +28,7 @@ using compiler::Sizes;
 using compiler::TensorData;
 using compiler::Type;
 using schedules::Schedule;
-
-constexpr uint8_t kSentinel = 0xA5;
-
-// Bytes that end right before a page nobody may touch, or begin right behind one.
-class Guarded {
- public:
-  Guarded(size_t bytes, bool at_end, size_t alignment = 1) {
-    const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-    bytes = (bytes + alignment - 1) / alignment * alignment;
-    length_ = (bytes + page - 1) / page * page + 2 * page;
-    base_ = static_cast<uint8_t *>(mmap(nullptr, length_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-    REQUIRE(base_ != MAP_FAILED);
-    mprotect(base_ + page, length_ - 2 * page, PROT_READ | PROT_WRITE);
-    data_ = at_end ? base_ + length_ - page - bytes : base_ + page;
-    std::memset(base_ + page, kSentinel, length_ - 2 * page);
-  }
-  ~Guarded() { munmap(base_, length_); }
-  Guarded(const Guarded &) = delete;
-  Guarded &operator=(const Guarded &) = delete;
-  uint8_t *data() { return data_; }
-
- private:
-  size_t length_;
-  uint8_t *base_, *data_;
-};
+using test::Guarded;
 
 // A compiled kernel that can be called.
 class Loaded {
@@ -213,7 +189,7 @@ inline std::string mismatch(const Loaded &kernel, const Case &c, const Schedule 
       for (int64_t i = a.row * a.element; i < a.padded * a.element; ++i)
         if (got[i] != 0) return fmt::format("{} row {}: padding is not zero", tensor->name, r);
       for (int64_t i = a.padded * a.element; r + 1 < a.rows && i < a.stride * a.element; ++i)
-        if (got[i] != kSentinel) return fmt::format("{} row {}: written behind the row", tensor->name, r);
+        if (got[i] != Guarded::kSentinel) return fmt::format("{} row {}: written behind the row", tensor->name, r);
     }
   }
   return "";
