@@ -12,6 +12,7 @@
 #include "compiler/library.h"
 #include "runtime/machine/machine.h"
 #include "schedules/space.h"
+#include "tests/proof/matrix_sizes.h"
 #include "tests/proof/worker_process.h"
 #include "tests/scratch_folder.h"
 #include "tuning_db/farm.h"
@@ -38,20 +39,6 @@ std::string worker_on(const char *cpu) {
   return std::string("qemu-aarch64 -cpu ") + cpu + " -L /usr/aarch64-linux-gnu " + worker;
 }
 
-// Sizes that every kernel text accepts; the proof draws many others.
-compiler::Sizes sizes_of(const compiler::KernelSpec &spec) {
-  static const std::map<std::string, int64_t> kValues = {{"N", 70}, {"K", 192}, {"G", 2},  {"H", 6},
-                                                         {"D", 24}, {"B", 2},   {"T", 3},  {"F", 70},
-                                                         {"R", 12}, {"V", 50},  {"NP", 7}, {"W", 40}};
-  compiler::Sizes sizes;
-  for (const std::string &name : spec.sizes) {
-    if (name == "M") continue;
-    const bool columns = name == "G" && std::find(spec.sizes.begin(), spec.sizes.end(), "K") != spec.sizes.end();
-    sizes[name] = columns ? 64 : kValues.at(name);
-  }
-  return sizes;
-}
-
 // The schedules to prove: of each template and layout, `each` from the whole of its legal space.
 std::vector<std::string> chosen(const std::vector<schedules::Point> &points, size_t each) {
   std::map<std::string, std::vector<std::string>> families;
@@ -74,7 +61,8 @@ void prove_target(const Emulated &processor) {
   const std::string runner = worker_on(processor.cpu);
   const Machine machine = Runner(runner).machine();
   CHECK(machine.emulated);
-  REQUIRE_MESSAGE((target.isa_needs & ~machine.fingerprint.isa) == 0, "qemu's " << processor.cpu << " lacks something");
+  REQUIRE_MESSAGE((target.isa_needs & ~machine.fingerprint.isa) == 0,
+                  "qemu's " << std::string(processor.cpu) << " lacks something");
   // The widest that it runs is this target: it is really the oldest processor that has the instructions.
   CHECK(schedules::host_target(machine.fingerprint.isa).name == target.name);
   const test::ScratchFolder base;
@@ -83,12 +71,14 @@ void prove_target(const Emulated &processor) {
   int proved = 0, tried = 0;
   for (const std::string &name : compiler::builtin_kernel_names()) {
     const compiler::KernelSpec &spec = compiler::builtin_kernel(name);
-    const Problem problem = make_problem(spec, sizes_of(spec), 3, 1, target.name);
+    const Problem problem = make_problem(spec, test::common_sizes(spec), 33, 1, target.name);
+    const std::vector<compiler::Sizes> sizes = test::MatrixSizes(spec).quick();
     std::vector<FarmJob> jobs;
     for (const std::string &schedule : chosen(schedules::enumerate(spec, problem.sizes(), target), each)) {
       FarmJob job;
       job.problem = &problem;
       job.schedule = schedule;
+      job.proof_sizes = sizes;
       job.symbol = "emulated_" + std::to_string(tried++);
       jobs.push_back(job);
     }
@@ -101,7 +91,8 @@ void prove_target(const Emulated &processor) {
       if (!job.library.empty()) std::filesystem::remove(job.library);
     }
   }
-  MESSAGE(proved << " of " << tried << " schedules for " << target.name << " proved under qemu as " << processor.cpu);
+  MESSAGE(proved << " of " << tried << " schedules for " << target.name << " proved under qemu as "
+                 << std::string(processor.cpu));
   CHECK(proved == tried);
 }
 

@@ -13,6 +13,21 @@
 
 namespace bittern::test {
 
+// Sizes that every kernel text accepts, all but M: at these a schedule must be legal.
+inline compiler::Sizes common_sizes(const compiler::KernelSpec &spec) {
+  static const std::map<std::string, int64_t> kValues = {{"N", 70}, {"K", 192}, {"G", 2},  {"H", 6},
+                                                         {"D", 24}, {"B", 2},   {"T", 3},  {"F", 70},
+                                                         {"R", 12}, {"V", 50},  {"NP", 7}, {"W", 40}};
+  compiler::Sizes sizes;
+  for (const std::string &name : spec.sizes) {
+    if (name == "M") continue;
+    // A group of weights or activations, not of heads.
+    const bool columns = name == "G" && std::find(spec.sizes.begin(), spec.sizes.end(), "K") != spec.sizes.end();
+    sizes[name] = columns ? 64 : kValues.at(name);
+  }
+  return sizes;
+}
+
 class MatrixSizes {
  public:
   explicit MatrixSizes(const compiler::KernelSpec &spec) : spec_(spec) {}

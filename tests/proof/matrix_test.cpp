@@ -43,21 +43,6 @@ Extent extent() {
   return {static_cast<size_t>(number), false};
 }
 
-// Sizes that every kernel text accepts: at these a schedule must be legal.
-compiler::Sizes sizes_of(const compiler::KernelSpec &spec) {
-  static const std::map<std::string, int64_t> kValues = {{"N", 70}, {"K", 192}, {"G", 2},  {"H", 6},
-                                                         {"D", 24}, {"B", 2},   {"T", 3},  {"F", 70},
-                                                         {"R", 12}, {"V", 50},  {"NP", 7}, {"W", 40}};
-  compiler::Sizes sizes;
-  for (const std::string &name : spec.sizes) {
-    if (name == "M") continue;
-    // A group of weights or activations, not of heads.
-    const bool columns = name == "G" && std::find(spec.sizes.begin(), spec.sizes.end(), "K") != spec.sizes.end();
-    sizes[name] = columns ? 64 : kValues.at(name);
-  }
-  return sizes;
-}
-
 // `count` of them, evenly spread, the best prior first; of one the one in the middle is more telling.
 std::vector<std::string> spread(const std::vector<std::string> &all, size_t count) {
   if (all.size() <= count) return all;
@@ -124,7 +109,7 @@ TEST_CASE("every kernel in every layout by every template on every target gives 
     test::MatrixSizes sizes(spec);
     const std::vector<compiler::Sizes> all_sizes = wanted.full ? sizes.full() : sizes.quick();
     for (const schedules::Target &target : schedules::targets()) {
-      const Problem problem = make_problem(spec, sizes_of(spec), 33, 1, target.name);
+      const Problem problem = make_problem(spec, test::common_sizes(spec), 33, 1, target.name);
       std::vector<FarmJob> jobs;
       for (const auto &[combination, legal] : legal_schedules(spec, problem, target)) {
         CHECK_MESSAGE(!legal.empty(), name << " on " << target.name << " has no legal schedule for "
@@ -136,7 +121,7 @@ TEST_CASE("every kernel in every layout by every template on every target gives 
           job.schedule = schedule;
           job.proof_sizes = all_sizes;
           if (combination.first.starts_with("halide")) {  // its tiles are chosen for sizes that it knows
-            job.compiled = sizes_of(spec);
+            job.compiled = test::common_sizes(spec);
             for (compiler::Sizes &at : job.proof_sizes)
               for (const auto &[size, value] : job.compiled) at[size] = value;
           }
@@ -169,7 +154,7 @@ TEST_CASE("every layout gives the reference's bits at the true shapes of models"
   for (const auto &[n, k] : shapes)
     if (n * k <= kMost) sizes.push_back({{"M", 1}, {"N", n}, {"K", k}});
   Matrix matrix;
-  const Problem problem = make_problem(spec, sizes_of(spec), 1, 1, host().name);
+  const Problem problem = make_problem(spec, test::common_sizes(spec), 1, 1, host().name);
   std::map<std::string, FarmJob> best;  // by layout: the first legal schedule is that of the best prior
   for (const schedules::Point &point : schedules::enumerate(spec, problem.sizes(), host())) {
     if (!point.illegal.empty()) continue;
