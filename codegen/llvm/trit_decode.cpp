@@ -52,7 +52,6 @@ Values decode_bytes(FunctionBuilder &f, Isa &isa, const Layout &layout, Value *u
 // vectors become bytes in the order that AVX2 packs them, which is the order of k.
 Values decode_words(FunctionBuilder &f, Isa &isa, const Layout &layout, Value *unit) {
   llvm::IRBuilder<> &b = f.b;
-  llvm::Type *wide = f.vector(b.getInt32Ty(), 16);
   Value *words[2];
   for (int64_t i = 0; i < 2; ++i) words[i] = b.CreateBitCast(load_bytes(f, isa, unit, 32 * i), isa.halves());
   std::vector<int> pack;
@@ -65,8 +64,7 @@ Values decode_words(FunctionBuilder &f, Isa &isa, const Layout &layout, Value *u
     Value *high[2];
     for (int i = 0; i < 2; ++i) {
       Value *fraction = pair == 0 ? words[i] : b.CreateMul(words[i], splat(isa.halves(), scale));
-      Value *product = b.CreateMul(b.CreateZExt(fraction, wide), splat(wide, 9));
-      high[i] = b.CreateBitCast(b.CreateTrunc(b.CreateLShr(product, splat(wide, 16)), isa.halves()), isa.bytes());
+      high[i] = b.CreateBitCast(isa.multiply_high(fraction, splat(isa.halves(), 9)), isa.bytes());
     }
     Value *states = b.CreateShuffleVector(high[0], high[1], pack);
     codes.push_back(isa.look_up(byte_table(isa, digits_of_states(9, 3)), states));

@@ -43,6 +43,8 @@ namespace meaning {
 llvm::Value *multiply_add_bytes(llvm::IRBuilder<> &b, const Values &operands);
 // int16 times int16, neighbouring products added in int32, wrapping (pmaddwd).
 llvm::Value *multiply_add_halves(llvm::IRBuilder<> &b, const Values &operands);
+// The upper halves of the products of unsigned int16 lanes (pmulhuw).
+llvm::Value *multiply_high(llvm::IRBuilder<> &b, const Values &operands);
 // {sums, unsigned bytes, signed bytes}, the bytes as int32 lanes: four products added to every sum, wrapping
 // (vpdpbusd).
 llvm::Value *dot_unsigned_signed(llvm::IRBuilder<> &b, const Values &operands);

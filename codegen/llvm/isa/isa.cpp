@@ -79,6 +79,8 @@ Value *Isa::in_registers(unsigned register_bytes, const Instruction &row, const 
 
 Value *Isa::multiply_add_halves(Value *x, Value *y) { return meaning::multiply_add_halves(f_.b, {x, y}); }
 
+Value *Isa::multiply_high(Value *x, Value *y) { return meaning::multiply_high(f_.b, {x, y}); }
+
 Value *Isa::look_up(Value *tables, Value *indices) { return meaning::shuffle_bytes(f_.b, {tables, indices}); }
 
 Value *Isa::accumulate_pair(Value *, Value *, Value *) {

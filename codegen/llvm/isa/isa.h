@@ -41,6 +41,8 @@ class Isa {
 
   // int16 lanes to half as many int32 lanes: x[2 i] * y[2 i] + x[2 i + 1] * y[2 i + 1], wrapping. Of 8, 16 or 32 lanes.
   virtual llvm::Value *multiply_add_halves(llvm::Value *x, llvm::Value *y);
+  // The upper halves of products of unsigned int16 lanes. Of 8 or 16 lanes.
+  virtual llvm::Value *multiply_high(llvm::Value *x, llvm::Value *y);
   // Table look-up: byte i of the result is tables[i / 16 * 16 + indices[i]]. Indices lie in 0 .. 15. Vectors of a
   // multiple of 16 bytes; every 16 bytes have a table of their own.
   virtual llvm::Value *look_up(llvm::Value *tables, llvm::Value *indices);

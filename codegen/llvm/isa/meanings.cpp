@@ -62,6 +62,12 @@ Value *multiply_add_halves(llvm::IRBuilder<> &b, const Values &operands) {
   return b.CreateAdd(every(b, products, 0, 2), every(b, products, 1, 2));
 }
 
+Value *multiply_high(llvm::IRBuilder<> &b, const Values &operands) {
+  llvm::Type *wide = lanes(b.getInt32Ty(), lanes_of(operands[0]));
+  Value *products = b.CreateMul(b.CreateZExt(operands[0], wide), b.CreateZExt(operands[1], wide));
+  return b.CreateTrunc(b.CreateLShr(products, uint64_t{16}), operands[0]->getType());
+}
+
 Value *dot_unsigned_signed(llvm::IRBuilder<> &b, const Values &operands) {
   Value *codes = bytes_of(b, operands[1]), *activations = bytes_of(b, operands[2]);
   llvm::Type *wide = lanes(b.getInt32Ty(), lanes_of(codes));

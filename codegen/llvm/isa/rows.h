@@ -17,6 +17,7 @@ class Sse2Isa : public GenericIsa {
  public:
   using GenericIsa::GenericIsa;
   llvm::Value *multiply_add_halves(llvm::Value *x, llvm::Value *y) override;
+  llvm::Value *multiply_high(llvm::Value *x, llvm::Value *y) override;
 };
 
 class Ssse3Isa : public Sse2Isa {
@@ -31,6 +32,7 @@ class Avx2Isa : public GenericIsa {
   using GenericIsa::GenericIsa;
   llvm::Value *accumulate(llvm::Value *sum, llvm::Value *codes, llvm::Value *activations) override;
   llvm::Value *multiply_add_halves(llvm::Value *x, llvm::Value *y) override;
+  llvm::Value *multiply_high(llvm::Value *x, llvm::Value *y) override;
   llvm::Value *look_up(llvm::Value *tables, llvm::Value *indices) override;
 };
 

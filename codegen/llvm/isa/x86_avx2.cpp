@@ -11,6 +11,8 @@ const Instruction kPmaddubsw{
     "pmaddubsw.256", "vpmaddubsw", BT_ISA_AVX2, llvm::Intrinsic::x86_avx2_pmadd_ub_sw, {}, meaning::multiply_add_bytes};
 const Instruction kPmaddwd{
     "pmaddwd.256", "vpmaddwd", BT_ISA_AVX2, llvm::Intrinsic::x86_avx2_pmadd_wd, {}, meaning::multiply_add_halves};
+const Instruction kPmulhuw{"pmulhuw.256",         "vpmulhuw", BT_ISA_AVX2, llvm::Intrinsic::x86_avx2_pmulhu_w, {},
+                           meaning::multiply_high};
 const Instruction kPshufb{"pshufb.256",          "vpshufb", BT_ISA_AVX2, llvm::Intrinsic::x86_avx2_pshuf_b, {},
                           meaning::shuffle_bytes};
 
@@ -22,12 +24,14 @@ llvm::Value *Avx2Isa::accumulate(llvm::Value *sum, llvm::Value *codes, llvm::Val
 
 llvm::Value *Avx2Isa::multiply_add_halves(llvm::Value *x, llvm::Value *y) { return in_registers(32, kPmaddwd, {x, y}); }
 
+llvm::Value *Avx2Isa::multiply_high(llvm::Value *x, llvm::Value *y) { return in_registers(32, kPmulhuw, {x, y}); }
+
 llvm::Value *Avx2Isa::look_up(llvm::Value *tables, llvm::Value *indices) {
   return in_registers(32, kPshufb, {tables, indices});
 }
 
 const std::vector<Instruction> &avx2_instructions() {
-  static const std::vector<Instruction> rows = {kPmaddubsw, kPmaddwd, kPshufb};
+  static const std::vector<Instruction> rows = {kPmaddubsw, kPmaddwd, kPmulhuw, kPshufb};
   return rows;
 }
 
