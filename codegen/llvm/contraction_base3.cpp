@@ -44,6 +44,7 @@ class Base3 {
   void emit() {
     kb_.descriptor.tile_size_index = plan_.n_size;
     kb_.descriptor.tile = kBlockRows;
+    kb_.hot_products = units_ * rows_a_unit_ * tokens_ * kUnitK;
     epilogue_.prepare();
     for (const schedules::Contraction &c : plan_.sums) sums_.add(take_sums(kb_, c, tokens_ * kBlockRows));
     const std::pair<Value *, Value *> range = kb_.tile_range();

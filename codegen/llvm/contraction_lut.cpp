@@ -53,6 +53,7 @@ class Lut {
   void emit() {
     kb_.descriptor.tile_size_index = plan_.n_size;
     kb_.descriptor.tile = block_rows_;
+    kb_.hot_products = (split_ ? group_ : 1) * units_ * kRows * layout_.k_tile * tokens_;
     epilogue_.prepare();
     for (const schedules::Contraction &c : plan_.sums) {
       sums_.add(take_sums(kb_, c, tokens_ * block_rows_));

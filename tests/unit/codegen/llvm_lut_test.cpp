@@ -162,3 +162,17 @@ TEST_CASE("what these templates cannot do is illegal, with the reason") {
     }
   }
 }
+
+TEST_CASE("the instructions of a weight are counted in the machine code, and about as many as was predicted") {
+  const KernelSpec &dense = compiler::builtin_kernel("w2a8_matmul");
+  const schedules::Target &avx2 = schedules::find_target(kAvx2);
+  const Sizes fixed = {{"N", 2560}, {"K", 2560}}, sizes = {{"M", 1}, {"N", 2560}, {"K", 2560}};
+  for (const Schedule &s : {base3("t5r20", 2, 1), base3("t5r5", 1, 1), base3("u16x10r10", 1, 1), lut("tl1r64", 2, 1, 1),
+                            lut("tl1r64", 2, 1, 0), lut("tl2r64", 2, 1, 0)}) {
+    const double counted = codegen::compile({dense, s, avx2, fixed, 1, 1, "counted"}).descriptor.instructions;
+    const double predicted = schedules::operations(dense, sizes, s, avx2);
+    MESSAGE(schedules::print_schedule(s) << ": " << counted << " counted, " << predicted << " predicted");
+    CHECK(counted > 0.75 * predicted);
+    CHECK(counted < 2 * predicted);
+  }
+}
