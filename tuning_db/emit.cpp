@@ -306,8 +306,8 @@ class Emitter {
                              .dump(1));
       return;
     }
-    fmt::print("{}: {} kernels for {} shapes on {}, {:.1f} KiB: {} proved", command_.out, plan_.kernels.size(),
-               plan_.shapes.size(), fmt::join(names, ", "), static_cast<double>(bytes_) / 1024, proved);
+    fmt::print("{}: {} kernels for {} shape{} on {}, {:.1f} KiB: {} proved", command_.out, plan_.kernels.size(),
+               plan_.shapes.size(), plan_.shapes.size() == 1 ? "" : "s", fmt::join(names, ", "), static_cast<double>(bytes_) / 1024, proved);
     if (recorded) fmt::print(", {} with a proof on record for these very bytes", recorded);
     if (unexecuted)
       fmt::print(", {} not executed (this machine lacks the instructions; {} of them proved by what those mean)",
