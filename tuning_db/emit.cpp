@@ -307,7 +307,8 @@ class Emitter {
       return;
     }
     fmt::print("{}: {} kernels for {} shape{} on {}, {:.1f} KiB: {} proved", command_.out, plan_.kernels.size(),
-               plan_.shapes.size(), plan_.shapes.size() == 1 ? "" : "s", fmt::join(names, ", "), static_cast<double>(bytes_) / 1024, proved);
+               plan_.shapes.size(), plan_.shapes.size() == 1 ? "" : "s", fmt::join(names, ", "),
+               static_cast<double>(bytes_) / 1024, proved);
     if (recorded) fmt::print(", {} with a proof on record for these very bytes", recorded);
     if (unexecuted)
       fmt::print(", {} not executed (this machine lacks the instructions; {} of them proved by what those mean)",
