@@ -95,7 +95,7 @@ int64_t Fixture::bytes() const {
   size_t total = 0;
   for (const Arrays *arrays : {&inputs_, &expected_})
     for (const auto &[name, array] : *arrays) total += array.bytes.size();
-  for (const Bound &bound : bound_) total += bound.memory.size();
+  for (const Bound &bound : bound_) total += bound.memory.resident();
   return static_cast<int64_t>(total);
 }
 
@@ -144,22 +144,44 @@ TensorLanes tensor_lanes(const compiler::Tensor &tensor, const Array &array, Pla
   return lanes;
 }
 
-Fixture &FixtureCache::get(const compiler::KernelSpec &spec, const std::string &spec_hash, const compiler::Sizes &sizes,
-                           const InputSet &set) {
-  const std::string key = fixture_key(spec_hash, sizes, set);
-  for (auto it = fixtures_.begin(); it != fixtures_.end(); ++it) {
-    if (it->first != key) continue;
-    fixtures_.splice(fixtures_.begin(), fixtures_, it);
-    return *fixtures_.front().second;
+void FixtureCache::count(Held &held) {
+  const int64_t bytes = held.fixture->bytes(), buffers = held.fixture->buffers();
+  bytes_ += bytes - held.bytes;
+  buffers_ += buffers - held.buffers;
+  held.bytes = bytes;
+  held.buffers = buffers;
+}
+
+void FixtureCache::make_room(size_t keep) {
+  if (buffers_ > kMostBuffers) {  // down to half, so that this is rare
+    for (auto it = fixtures_.rbegin(); it != fixtures_.rend() && buffers_ > kMostBuffers / 2; ++it) {
+      it->fixture->release_buffers();
+      count(*it);
+    }
   }
-  int64_t held = 0;
-  for (const auto &fixture : fixtures_) held += fixture.second->bytes();
-  while (!fixtures_.empty() && held > limit_) {
-    held -= fixtures_.back().second->bytes();
+  while (fixtures_.size() > keep && bytes_ > limit_) {
+    bytes_ -= fixtures_.back().bytes;
+    buffers_ -= fixtures_.back().buffers;
+    by_key_.erase(fixtures_.back().key);
     fixtures_.pop_back();
   }
-  fixtures_.emplace_front(key, std::make_unique<Fixture>(spec, spec_hash, sizes, set, threads_, folder_));
-  return *fixtures_.front().second;
+}
+
+Fixture &FixtureCache::get(const compiler::KernelSpec &spec, const std::string &spec_hash, const compiler::Sizes &sizes,
+                           const InputSet &set) {
+  if (!fixtures_.empty()) count(fixtures_.front());  // no other can have grown
+  const std::string key = fixture_key(spec_hash, sizes, set);
+  const auto known = by_key_.find(key);
+  if (known != by_key_.end()) {
+    fixtures_.splice(fixtures_.begin(), fixtures_, known->second);
+    make_room(1);
+  } else {
+    make_room(0);
+    fixtures_.push_front({key, std::make_unique<Fixture>(spec, spec_hash, sizes, set, threads_, folder_)});
+    by_key_[key] = fixtures_.begin();
+    count(fixtures_.front());
+  }
+  return *fixtures_.front().fixture;
 }
 
 }  // namespace bittern::tuning

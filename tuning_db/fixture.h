@@ -4,6 +4,7 @@
 #include <list>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <utility>
 
 #include "runtime/abi/kernel_abi.h"
@@ -35,11 +36,14 @@ class Fixture {
   const Arrays &inputs() const { return inputs_; }  // In and Given
   const Arrays &expected() const { return expected_; }
   const std::string &reference_hash() const { return hash_; }
-  int64_t bytes() const;
+  int64_t bytes() const;  // of memory, buffers in whole pages
+  int64_t buffers() const { return static_cast<int64_t>(bound_.size()); }
 
   // The tensor's bytes as a kernel wants them (packed in `layout` when ternary, padded and spread when declared so)
   // in guarded read-only memory, and its strides.
   const bt_tensor &input(const compiler::Tensor &tensor, Placement placement, const bt_layout *layout);
+  // Gives up the buffers, which input() makes again.
+  void release_buffers() { bound_.clear(); }
 
  private:
   struct Bound {
@@ -55,19 +59,34 @@ class Fixture {
   std::list<Bound> bound_;
 };
 
-// Fixtures of one spec, kept while they fit in `limit_bytes`; oldest use goes first.
+// Fixtures of one spec, kept while they fit in `limit_bytes`; oldest use goes first. A process may have some 65000
+// mappings, and a guarded buffer is three, so buffers are limited in number as well.
 class FixtureCache {
  public:
+  static constexpr int64_t kMostBuffers = 8000;
+
   FixtureCache(int64_t limit_bytes, int threads, std::string folder)
       : limit_(limit_bytes), threads_(threads), folder_(std::move(folder)) {}
+  // Valid until the next call.
   Fixture &get(const compiler::KernelSpec &spec, const std::string &spec_hash, const compiler::Sizes &sizes,
                const InputSet &set);
+  int64_t buffers() const { return buffers_; }  // as of the last get()
 
  private:
+  struct Held {
+    std::string key;
+    std::unique_ptr<Fixture> fixture;
+    int64_t bytes = 0, buffers = 0;  // as counted below
+  };
+  void count(Held &held);
+  void make_room(size_t keep);
+
   int64_t limit_;
   int threads_;
   std::string folder_;
-  std::list<std::pair<std::string, std::unique_ptr<Fixture>>> fixtures_;
+  std::list<Held> fixtures_;  // last used first
+  std::unordered_map<std::string, std::list<Held>::iterator> by_key_;
+  int64_t bytes_ = 0, buffers_ = 0;
 };
 
 }  // namespace bittern::tuning

@@ -25,6 +25,7 @@ class Guarded {
 
   uint8_t *data() const { return data_; }
   size_t size() const { return bytes_; }
+  size_t resident() const { return region_bytes_; }  // whole pages
   void read_only();
   // Offset (relative to data(), possibly negative) of the first byte outside the data that lost its fill.
   std::optional<ptrdiff_t> damaged_outside() const;
