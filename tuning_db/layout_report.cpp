@@ -51,7 +51,7 @@ json layout_json(const std::vector<LayoutTime> &times) {
                     {"schedule", row.schedule},
                     {"us_median", row.us},
                     {"bits_a_weight", row.bits_a_weight},
-                    {"operations_a_weight", row.operations},
+                    {"operations_a_weight", row.operations > 0 ? json(row.operations) : json()},
                     {"roof_gb_s", row.roof_read_gb_s},
                     {"read_share", row.read_share},
                     {"binds", row.bytes_bind() ? "bytes" : "instructions"}});
