@@ -196,7 +196,8 @@ int64_t GgufValue::integer(int64_t least, int64_t most) const {
       value = *bytes;
       break;
     case GgufType::I8:
-      value = static_cast<int64_t>(load_le<int8_t>(bytes));
+      value =
+          static_cast<int64_t>(load_le<int8_t>(bytes));  // NOLINT(bugprone-signed-char-misuse): a number, no character
       break;
     case GgufType::U16:
       value = load_le<uint16_t>(bytes);
