@@ -215,12 +215,12 @@ std::vector<Default> lut_defaults(const KernelSpec &spec, const Target &) {
 }  // namespace
 
 std::vector<Template> llvm_lut_templates() {
-  return {
-      {"llvm", "base3", "weights of 1.6 bits times a few int8 vectors: digits found, then multiplied", applies,
-       base3_params, [](const KernelSpec &spec, const Target &) { return base3_layouts(spec); }, base3_illegal,
-       base3_prior, base3_defaults, base3_operations},
-      {"llvm", "lut", "weights as indices into tables of sums of a few int8 vectors", applies, lut_params,
-       [](const KernelSpec &spec, const Target &) { return lut_layouts(spec); }, lut_illegal, lut_prior, lut_defaults, lut_operations}};
+  return {{"llvm", "base3", "weights of 1.6 bits times a few int8 vectors: digits found, then multiplied", applies,
+           base3_params, [](const KernelSpec &spec, const Target &) { return base3_layouts(spec); }, base3_illegal,
+           base3_prior, base3_defaults, base3_operations},
+          {"llvm", "lut", "weights as indices into tables of sums of a few int8 vectors", applies, lut_params,
+           [](const KernelSpec &spec, const Target &) { return lut_layouts(spec); }, lut_illegal, lut_prior,
+           lut_defaults, lut_operations}};
 }
 
 }  // namespace bittern::schedules

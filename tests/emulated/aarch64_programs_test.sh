@@ -5,16 +5,8 @@ set -uo pipefail
 here=$2/bin/bitnet-run
 there=${BITTERN_AARCH64:-$1/build-aarch64}/bin/bitnet-run
 demo=$1/tests/data/demo
-[ -x "$here" ] || { echo "$here is not built" >&2; exit 1; }
 [ -x "$there" ] || { echo "$there is not built: cmake --preset aarch64, then build it" >&2; exit 1; }
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-export BITTERN_CACHE=$scratch/cache
-bad=0
-complain() {
-  echo "$1" >&2
-  bad=1
-}
+. "$1/tests/from_outside.sh" "$here"
 
 generate=(-m "$demo" -p "And it came to pass" -n 16 -t 2)
 tokens=5,17,200,33,9,1,2,3,4,60,61,62

@@ -2,15 +2,7 @@
 # bitnet-bench from outside: the stable JSON keys, one error line for wrong usage, no figure for a wrong model.
 set -uo pipefail
 bench=$2/bin/bitnet-bench
-[ -x "$bench" ] || { echo "$bench is not built" >&2; exit 1; }
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-export BITTERN_CACHE=$scratch/cache
-bad=0
-complain() {
-  echo "$1" >&2
-  bad=1
-}
+. "$1/tests/from_outside.sh" "$bench"
 
 # keys COMMAND-LINE KEY...: the command succeeds and its JSON has each key.
 keys() {

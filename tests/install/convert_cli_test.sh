@@ -5,17 +5,7 @@ set -uo pipefail
 convert=$2/bin/bitnet-convert
 run=$2/bin/bitnet-run
 demo=$1/tests/data/demo
-for program in "$convert" "$run"; do
-  [ -x "$program" ] || { echo "$program is not built" >&2; exit 1; }
-done
-scratch=$(mktemp -d)
-trap 'chmod -R u+w "$scratch"; rm -rf "$scratch"' EXIT
-export BITTERN_CACHE=$scratch/cache
-bad=0
-complain() {
-  echo "$1" >&2
-  bad=1
-}
+. "$1/tests/from_outside.sh" "$convert" "$run"
 
 # What the model says, whichever file it is in: text, ids and their numbers, how well it predicts a text, and errors. Only
 # speeds and the file's own name may differ.

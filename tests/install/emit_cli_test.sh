@@ -5,18 +5,8 @@
 set -uo pipefail
 emit=$2/bin/bitnet-emit
 tune=$2/bin/bitnet-tune
-for program in "$emit" "$tune"; do
-  [ -x "$program" ] || { echo "$program is not built" >&2; exit 1; }
-done
 data=$1/tests/install/data
-scratch=$(mktemp -d)
-trap 'chmod -R u+w "$scratch"; rm -rf "$scratch"' EXIT
-export BITTERN_CACHE=$scratch/cache
-bad=0
-complain() {
-  echo "$1" >&2
-  bad=1
-}
+. "$1/tests/from_outside.sh" "$emit" "$tune"
 cc=$(command -v cc || command -v clang-19)
 cxx=$(command -v c++ || command -v clang++-19)
 shapes=320x256,33x70

@@ -5,16 +5,7 @@ set -uo pipefail
 run=$2/bin/bitnet-run
 data=$1/tests/data
 demo=$data/demo
-[ -x "$run" ] || { echo "$run is not built" >&2; exit 1; }
-scratch=$(mktemp -d)
-trap 'chmod -R u+w "$scratch"; rm -rf "$scratch"' EXIT
-export BITTERN_CACHE=$scratch/cache
-unset XDG_CACHE_HOME BITTERN_CACHE_LIMIT
-bad=0
-complain() {
-  echo "$1" >&2
-  bad=1
-}
+. "$1/tests/from_outside.sh" "$run"
 
 # One seed, one text.
 first=

@@ -6,17 +6,7 @@ set -uo pipefail
 tune=$2/bin/bitnet-tune
 worker=$2/bin/bitnet-worker
 liar="python3 $1/tests/proof/lying_runner.py"
-for program in "$tune" "$worker"; do
-  [ -x "$program" ] || { echo "$program is not built" >&2; exit 1; }
-done
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-export BITTERN_CACHE=$scratch/cache
-bad=0
-complain() {
-  echo "$1" >&2
-  bad=1
-}
+. "$1/tests/from_outside.sh" "$tune" "$worker"
 
 # refuses WORDS COMMAND...: exit status 1, nothing on stdout, one line on stderr with these words.
 refuses() {

@@ -14,6 +14,7 @@
 #include "runtime/abi/kernel_abi.h"
 #include "schedules/space.h"
 #include "tests/proof/worker_process.h"
+#include "tests/scratch_folder.h"
 #include "tuning_db/companions.h"
 #include "tuning_db/run_folder.h"
 
@@ -22,20 +23,11 @@ using namespace bittern::tuning;
 
 namespace {
 
-struct Folder {
-  std::filesystem::path path;
-  Folder() {
-    char name[] = "/tmp/bittern-farm-XXXXXX";
-    path = mkdtemp(name);
-  }
-  ~Folder() { std::filesystem::remove_all(path); }
-};
-
 constexpr auto kNoDeadline = Farm::Clock::time_point::max();
 
 struct Bench {
-  Folder base;
-  RunFolder folder{base.path};
+  test::ScratchFolder base;
+  RunFolder folder{base.root()};
   FarmLimits limits{60, 60, 1000};
   Farm farm{test_worker(), 1, folder.path(), limits, nullptr};
   Problem problem = make_problem(compiler::builtin_kernel("w2a8_matmul"), {{"N", 33}, {"K", 130}}, 1, 1, "x86-64");
@@ -198,7 +190,7 @@ TEST_CASE("a worker ends when its parent goes away") {
 
 TEST_CASE("a layout that programs carry no kernels for brings proved ones for every number of tokens") {
   Bench bench;
-  Records records((bench.base.path / "test.sqlite").string());
+  Records records(bench.base.path("test.sqlite"));
   TunerOptions options;
   options.threads = {1, 3};
   options.build = "test";

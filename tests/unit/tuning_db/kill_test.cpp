@@ -14,6 +14,7 @@
 
 #include "runtime/machine/machine.h"
 #include "tests/proof/worker_process.h"
+#include "tests/scratch_folder.h"
 #include "tuning_db/commands.h"
 
 extern char **environ;
@@ -22,15 +23,6 @@ using namespace bittern;
 using namespace bittern::tuning;
 
 namespace {
-
-struct Folder {
-  std::filesystem::path path;
-  Folder() {
-    char name[] = "/tmp/bittern-kill-XXXXXX";
-    path = mkdtemp(name);
-  }
-  ~Folder() { std::filesystem::remove_all(path); }
-};
 
 TuneCommand small_tune() {
   TuneCommand tune;
@@ -79,18 +71,19 @@ bool starts_with(const std::vector<Sample> &all, const std::vector<Sample> &star
 TEST_CASE("tuner" * doctest::skip()) { std::_Exit(run_tune(small_tune(), nullptr)); }
 
 TEST_CASE("twenty kills lose nothing that was committed, and the tuner goes on") {
-  Folder cache;
-  const std::string path = cache.path / "tuning.sqlite";
+  const test::ScratchFolder folder;
+  const std::filesystem::path cache = folder.root();
+  const std::string path = cache / "tuning.sqlite";
   std::mt19937 random(20);
   std::vector<Sample> before;
   int with_samples = 0;
   setenv("BITTERN_TEST_PATIENCE", "normal", 1);  // enough work for all twenty
   for (int kill_number = 0; kill_number < 20; ++kill_number) {
-    const pid_t child = start_tuner(cache.path);
+    const pid_t child = start_tuner(cache);
     // Every other run is killed while it starts, compiles or proves; the others once they have begun to measure.
     const int wait = 50 + static_cast<int>(random() % 700);
     if (kill_number % 2 == 1)
-      for (int i = 0; i < 100 && (!std::filesystem::exists(path) || all_samples(path).size() == before.size()); ++i)
+      for (int i = 0; i < 600 && (!std::filesystem::exists(path) || all_samples(path).size() == before.size()); ++i)
         std::this_thread::sleep_for(std::chrono::milliseconds(50));
     std::this_thread::sleep_for(std::chrono::milliseconds(wait));
     // What is committed now must be there afterwards.
@@ -109,7 +102,7 @@ TEST_CASE("twenty kills lose nothing that was committed, and the tuner goes on")
   CHECK(with_samples > 0);
   MESSAGE("samples after twenty kills: " << before.size() << ", runs that added some: " << with_samples);
 
-  const pid_t child = start_tuner(cache.path);
+  const pid_t child = start_tuner(cache);
   int status = 0;
   waitpid(child, &status, 0);
   CHECK(WIFEXITED(status));
@@ -119,12 +112,12 @@ TEST_CASE("twenty kills lose nothing that was committed, and the tuner goes on")
   CHECK(finished.size() > before.size());
 
   // Run once more: there is nothing left to measure.
-  const pid_t again = start_tuner(cache.path);
+  const pid_t again = start_tuner(cache);
   waitpid(again, &status, 0);
   CHECK(WEXITSTATUS(status) == 0);
   CHECK(all_samples(path).size() == finished.size());
   // What killed runs left lying about is gone.
   size_t left = 0;
-  for (const auto &entry : std::filesystem::directory_iterator(cache.path / "tuning")) left += entry.is_directory();
+  for (const auto &entry : std::filesystem::directory_iterator(cache / "tuning")) left += entry.is_directory();
   CHECK(left == 0);
 }

@@ -8,20 +8,12 @@
 #include <filesystem>
 #include <fstream>
 
+#include "tests/scratch_folder.h"
+
 using namespace bittern::tuning;
 using bittern::Error;
 
 namespace {
-
-struct Folder {
-  std::filesystem::path path;
-  Folder() {
-    char name[] = "/tmp/bittern-records-XXXXXX";
-    path = mkdtemp(name);
-  }
-  ~Folder() { std::filesystem::remove_all(path); }
-  std::string file(const char *name) const { return path / name; }
-};
 
 bittern::runtime::Fingerprint fingerprint() {
   bittern::runtime::Fingerprint f;
@@ -63,10 +55,10 @@ std::string message_of(const std::string &path) {
 }  // namespace
 
 TEST_CASE("everything written comes back after reopening") {
-  Folder folder;
+  const bittern::test::ScratchFolder folder;
   int64_t id = 0, candidate = 0;
   {
-    Records records(folder.file("t.sqlite"));
+    Records records(folder.path("t.sqlite"));
     const int64_t machine = records.machine(fingerprint(), 2, 1 << 20);
     CHECK(records.machine(fingerprint(), 4, 1 << 21) == machine);
     id = records.problem(machine, problem());
@@ -107,7 +99,7 @@ TEST_CASE("everything written comes back after reopening") {
                         {{run, 0, "read_gb_s", 27.5}});
     records.set_winner({id, candidate, 80.5, 100, 1.24, 91, 27.5, 400, false, "quick", ""});
   }
-  Records records(folder.file("t.sqlite"));
+  Records records(folder.path("t.sqlite"));
   CHECK(records.problems(records.machine(fingerprint(), 4, 1 << 21)).front().second.key() == problem().key());
   const auto object = records.find_object("key");
   REQUIRE(object);
@@ -123,13 +115,13 @@ TEST_CASE("everything written comes back after reopening") {
   REQUIRE(records.winner(id));
   CHECK(records.winner(id)->speedup == 1.24);
   CHECK(records.candidates(id)[1].status == Status::Proved);
-  CHECK((std::filesystem::status(folder.file("t.sqlite")).permissions() & std::filesystem::perms::others_all) ==
+  CHECK((std::filesystem::status(folder.path("t.sqlite")).permissions() & std::filesystem::perms::others_all) ==
         std::filesystem::perms::none);
 }
 
 TEST_CASE("a batch of samples is stored whole or not at all") {
-  Folder folder;
-  Records records(folder.file("t.sqlite"));
+  const bittern::test::ScratchFolder folder;
+  Records records(folder.path("t.sqlite"));
   const int64_t id = records.problem(records.machine(fingerprint(), 2, 1), problem());
   CandidateRecord candidate;
   candidate.schedule = "s";
@@ -144,8 +136,8 @@ TEST_CASE("a batch of samples is stored whole or not at all") {
 }
 
 TEST_CASE("an object whose bytes changed is refused") {
-  Folder folder;
-  Records records(folder.file("t.sqlite"));
+  const bittern::test::ScratchFolder folder;
+  Records records(folder.path("t.sqlite"));
   ObjectRecord object;
   object.objects = {"code"};
   object.sha256 = sha256_hex("code");
@@ -155,8 +147,8 @@ TEST_CASE("an object whose bytes changed is refused") {
 }
 
 TEST_CASE("foreign and damaged files give one error that names them, and stay as they are") {
-  Folder folder;
-  const std::string foreign = folder.file("foreign.sqlite");
+  const bittern::test::ScratchFolder folder;
+  const std::string foreign = folder.path("foreign.sqlite");
   {
     Database database(foreign);
     database.execute("CREATE TABLE songs(title)");
@@ -166,12 +158,12 @@ TEST_CASE("foreign and damaged files give one error that names them, and stay as
   CHECK(message_of(foreign).find("not a Bittern") != std::string::npos);
   CHECK(slurp(foreign) == before);
 
-  const std::string text = folder.file("text.sqlite");
+  const std::string text = folder.path("text.sqlite");
   std::ofstream(text) << std::string(5000, 'x');
   CHECK(message_of(text).find(text) != std::string::npos);
   CHECK(slurp(text) == std::string(5000, 'x'));
 
-  const std::string newer = folder.file("newer.sqlite");
+  const std::string newer = folder.path("newer.sqlite");
   {
     Records records(newer);
     records.database().execute("PRAGMA user_version = 99");
@@ -181,8 +173,8 @@ TEST_CASE("foreign and damaged files give one error that names them, and stay as
 }
 
 TEST_CASE("a damaged page is found before anything is written") {
-  Folder folder;
-  const std::string path = folder.file("t.sqlite");
+  const bittern::test::ScratchFolder folder;
+  const std::string path = folder.path("t.sqlite");
   {
     Records records(path);
     const int64_t id = records.problem(records.machine(fingerprint(), 2, 1), problem());
@@ -204,8 +196,8 @@ TEST_CASE("a damaged page is found before anything is written") {
 }
 
 TEST_CASE("the default database is set aside and kept, one that the user named is not touched") {
-  Folder folder;
-  const std::string path = folder.file("tuning.sqlite");
+  const bittern::test::ScratchFolder folder;
+  const std::string path = folder.path("tuning.sqlite");
   std::ofstream(path) << std::string(3000, 'y');
   std::string warning;
   CHECK_THROWS_AS(open_records(path, false, warning), Error);
