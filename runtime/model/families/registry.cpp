@@ -6,7 +6,7 @@
 namespace bittern::runtime {
 namespace {
 
-constexpr std::array<const Family *, 5> kFamilies{&kBitNet, &kLlama, &kOneBitLlm, &kQwen3Embedding, &kGemma3Embedding};
+constexpr std::array kFamilies{&kBitNet, &kLlama, &kOneBitLlm, &kQwen3Embedding, &kGemma3Embedding};
 
 }  // namespace
 
