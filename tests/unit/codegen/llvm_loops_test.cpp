@@ -60,7 +60,10 @@ std::vector<Sizes> shapes_of(const std::string &kernel) {
   if (kernel == "w2a8_matmul") return {{{"M", 3}, {"N", 9}, {"K", 131}}, {{"M", 1}, {"N", 5}, {"K", 256}}};
   if (kernel.starts_with("head"))
     return {{{"M", 5}, {"N", 70}, {"K", 131}}, {{"M", 1}, {"N", 7}, {"K", 256}}, {{"M", 2}, {"N", 133}, {"K", 15}}};
-  return {{{"M", 3}, {"K", 131}}, {{"M", 1}, {"K", 640}}, {{"M", 2}, {"K", 5}}};
+  std::vector<Sizes> shapes = {{{"M", 3}}, {{"M", 1}}, {{"M", 2}}};
+  for (const std::string &size : compiler::builtin_kernel(kernel).sizes)
+    if (size != "M") shapes[0][size] = 131, shapes[1][size] = 640, shapes[2][size] = 5;
+  return shapes;
 }
 
 KernelSpec read_kernel(const std::string &name) {

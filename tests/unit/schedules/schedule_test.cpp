@@ -18,6 +18,18 @@ using schedules::parse_schedule;
 using schedules::print_schedule;
 using schedules::Schedule;
 
+namespace {
+
+// The names of a table's rows, as errors list them.
+template <typename Row>
+std::string names(const std::vector<Row> &table) {
+  std::string all;
+  for (const Row &row : table) all += (all.empty() ? "" : ", ") + row.name;
+  return all;
+}
+
+}  // namespace
+
 TEST_CASE("printing and parsing a schedule are inverse") {
   const Schedule schedule{"llvm", "gemv", {{"rows", 4}, {"prefetch", 2048}, {"offset", -3}}, "i2r4"};
   CHECK(print_schedule(schedule) == "llvm.gemv{layout=i2r4,offset=-3,prefetch=2048,rows=4}");
@@ -51,11 +63,9 @@ TEST_CASE("bad schedule text is refused with the column") {
 TEST_CASE("targets are found by name, and the host's is one that it can run") {
   CHECK(schedules::find_target("x86-64").isa_needs == BT_ISA_BASELINE);
   CHECK((schedules::find_target("x86-64-avx2").isa_needs & BT_ISA_AVX2) != 0);
-  CHECK_THROWS_WITH_AS(
-      schedules::find_target("vax"),
-      "unknown target \"vax\"; known: x86-64, x86-64-sse41, x86-64-avx2, x86-64-avxvnni, x86-64-avx512bw, "
-      "x86-64-avx512vnni, x86-64-avx512vbmi, aarch64-neon, aarch64-dotprod, aarch64-i8mm, aarch64-sve2",
-      Error);
+  CHECK_THROWS_WITH_AS(schedules::find_target("vax"),
+                       doctest::String(("unknown target \"vax\"; known: " + names(schedules::targets())).c_str()),
+                       Error);
   const schedules::Target &host = schedules::host_target(runtime::machine_isa());
   CHECK(&schedules::find_target(host.name) == &host);
   // The table's rows widen: whatever the host can run of the rows after its own, it would have taken.
@@ -112,8 +122,7 @@ TEST_CASE("where the layouts put a trit") {
   CHECK(packed[32 + 4 * 3 + 1] == 2 << 6);
   CHECK(std::count(packed.begin(), packed.end(), 0) == 63);
   CHECK_THROWS_WITH_AS(schedules::find_layout("i3"),
-                       "unknown weight layout \"i3\"; known: i2r1, i2r2, i2r4, i2r8, i2q8, i2q16, i2q32, t5r5, t5r20, "
-                       "u16x10r10, tl1r64, tl2r64",
+                       doctest::String(("unknown weight layout \"i3\"; known: " + names(schedules::layouts())).c_str()),
                        Error);
 }
 
