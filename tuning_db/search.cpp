@@ -1,6 +1,7 @@
 #include "tuning_db/search.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <tuple>
 
@@ -145,7 +146,7 @@ std::vector<int64_t> halve(std::vector<int64_t> arms, const std::vector<Stage> &
     }
     const bool in_time = wanting.empty() || measure(wanting, rounds);
     sort();
-    const auto keep = static_cast<size_t>(static_cast<double>(arms.size()) * stage.keep + 0.5);
+    const auto keep = static_cast<size_t>(std::lround(static_cast<double>(arms.size()) * stage.keep));
     if (arms.size() > std::max(keep, least)) arms.resize(std::max(keep, least));
     if (!in_time) break;
   }
