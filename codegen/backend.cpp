@@ -6,6 +6,7 @@
 #include "codegen/halide/halide_backend.h"
 #include "codegen/llvm/llvm_backend.h"
 #include "compiler/error.h"
+#include "schedules/space.h"
 
 namespace bittern::codegen {
 
@@ -23,6 +24,13 @@ const Backend &find_backend(const std::string &name) {
   throw Error(fmt::format("unknown backend \"{}\"; known: {}", name, known));
 }
 
-Compiled compile(const Request &request) { return find_backend(request.schedule.backend).compile(request); }
+Compiled compile(const Request &request) {
+  const Backend &backend = find_backend(request.schedule.backend);
+  // What legality has promised, held once more to the code that is about to be made.
+  if (const auto overflow = schedules::sums_overflow(request.spec, request.fixed, request.schedule, request.target);
+      overflow && !request.unchecked)
+    throw Error(fmt::format("{}.{}: {}", request.schedule.backend, request.schedule.template_name, *overflow));
+  return backend.compile(request);
+}
 
 }  // namespace bittern::codegen

@@ -57,7 +57,7 @@ class Backend {
 
 const std::vector<const Backend *> &backends();
 const Backend &find_backend(const std::string &name);
-// Picks the backend that the schedule names and compiles.
+// Picks the backend that the schedule names and compiles. Throws Error, too, when the schedule's sums could overflow.
 Compiled compile(const Request &);
 
 // A row of a pack's table: a compiled kernel and what was learnt about it.

@@ -9,9 +9,15 @@
 namespace bittern::schedules {
 
 // A split sum s is low = s & 31 and high = (s >> 5) + kSplitBias, both bytes without a sign; so many of each are added
-// before they are widened: 8 * 31 = 248 and, as |s| <= 2 * 128, 8 * (8 + 8) = 128.
+// before they are widened: 8 * 31 = 248 and, as |s| <= 2 * 128, 8 * (8 + 8) = 128. Widened, they are added as 16 bits
+// without a sign.
 constexpr int kSplitBits = 5;
-constexpr int64_t kSplitBias = 8, kSplitLookUps = 8;
+constexpr int64_t kSplitBias = 8, kSplitLookUps = 8, kSplitChunk = 2048;
+
+constexpr int64_t kSplitLow = (1 << kSplitBits) - 1, kSplitHigh = (2 * 128 >> kSplitBits) + kSplitBias;
+static_assert((-2 * 128 >> kSplitBits) + kSplitBias >= 0, "the bias leaves no sign");
+static_assert(kSplitLookUps * kSplitLow <= UINT8_MAX && kSplitLookUps * kSplitHigh <= UINT8_MAX);
+static_assert(kSplitChunk * kSplitLow <= UINT16_MAX && kSplitChunk * kSplitHigh <= UINT16_MAX);
 
 // The sums that a table of the layout holds: as many activations in -128 .. 127 as a cell has trits, each times -1, 0
 // or 1. Negated ones are taken as -s - 1 first and mended by their number.

@@ -39,6 +39,13 @@ bool contains(const std::vector<std::string> &names, const std::string &name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
+// What a template says against a point whose layout and parameters it knows.
+std::optional<std::string> refusal(const Template &row, const compiler::KernelSpec &spec, const compiler::Sizes &sizes,
+                                   const Schedule &schedule, const Target &target) {
+  if (auto reason = row.illegal(spec, sizes, schedule, target)) return reason;
+  return row.overflow ? row.overflow(spec, sizes, schedule, target) : std::nullopt;
+}
+
 }  // namespace
 
 const std::vector<Template> &templates() {
@@ -69,7 +76,7 @@ std::vector<Point> enumerate(const compiler::KernelSpec &spec, const compiler::S
     for (const std::string &layout : readable) {
       for (const auto &parameters : parameter_sets) {
         Point point{{row.backend, row.name, parameters, layout}, 0, ""};
-        point.illegal = row.illegal(spec, sizes, point.schedule, target).value_or("");
+        point.illegal = refusal(row, spec, sizes, point.schedule, target).value_or("");
         point.prior = row.prior(spec, sizes, point.schedule, target);
         points.push_back(std::move(point));
       }
@@ -106,7 +113,13 @@ std::optional<std::string> illegal(const compiler::KernelSpec &spec, const compi
     if (std::find(param->values.begin(), param->values.end(), value) == param->values.end())
       return fmt::format("{}={} is not one of {}", name, value, fmt::join(param->values, ", "));
   }
-  return row->illegal(spec, sizes, schedule, target);
+  return refusal(*row, spec, sizes, schedule, target);
+}
+
+std::optional<std::string> sums_overflow(const compiler::KernelSpec &spec, const compiler::Sizes &sizes,
+                                         const Schedule &schedule, const Target &target) {
+  const Template *row = find_template(schedule);
+  return row && row->overflow ? row->overflow(spec, sizes, schedule, target) : std::nullopt;
 }
 
 double operations(const compiler::KernelSpec &spec, const compiler::Sizes &sizes, const Schedule &schedule,

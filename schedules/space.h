@@ -36,6 +36,10 @@ std::vector<Default> defaults(const compiler::KernelSpec &spec, const Target &ta
 std::optional<std::string> illegal(const compiler::KernelSpec &spec, const compiler::Sizes &sizes,
                                    const Schedule &schedule, const Target &target);
 
+// The accumulator bounds alone: why integer sums of the schedule could overflow at these sizes, or nothing.
+std::optional<std::string> sums_overflow(const compiler::KernelSpec &spec, const compiler::Sizes &sizes,
+                                         const Schedule &schedule, const Target &target);
+
 // Vector instructions a weight that the schedule's inner loop takes for all tokens, by the template's own count; 0
 // where it has none.
 double operations(const compiler::KernelSpec &spec, const compiler::Sizes &sizes, const Schedule &schedule,

@@ -28,7 +28,7 @@ struct Template {
   std::function<std::vector<Param>(const compiler::KernelSpec &, const Target &)> params;
   // Names of the weight layouts it can read; empty for kernels without ternary inputs.
   std::function<std::vector<std::string>(const compiler::KernelSpec &, const Target &)> layouts;
-  // Reason the schedule is illegal for these sizes (accumulator bounds among them), or nothing. `sizes` may be empty:
+  // Reason the schedule is illegal for these sizes, or nothing; what `overflow` says is another. `sizes` may be empty:
   // then only what holds for every size is checked.
   std::function<std::optional<std::string>(const compiler::KernelSpec &, const compiler::Sizes &, const Schedule &,
                                            const Target &)>
@@ -40,6 +40,11 @@ struct Template {
   // Vector instructions of the inner loops, a weight and all tokens; left out where nobody has counted.
   std::function<double(const compiler::KernelSpec &, const compiler::Sizes &, const Schedule &, const Target &)>
       operations = {};
+  // Why integer sums of the schedule could overflow, or nothing. Legality asks, and code generation once more; left out
+  // where sums are as wide as the kernel text says.
+  std::function<std::optional<std::string>(const compiler::KernelSpec &, const compiler::Sizes &, const Schedule &,
+                                           const Target &)>
+      overflow = {};
 };
 
 // The registry: rows come from templates_llvm_contraction.cpp, templates_llvm_lut.cpp, templates_llvm_loops.cpp,

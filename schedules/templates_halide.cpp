@@ -81,19 +81,28 @@ int64_t tokens_of(const Sizes &sizes) {
   return found == sizes.end() ? 0 : found->second;
 }
 
-// What holds for both ternary templates: int16 sums of `chunk` blocks of 128 weights (8 products a lane and block) and
-// int32 sums over the whole depth.
-std::optional<std::string> illegal_sums(const KernelSpec &spec, const Sizes &sizes, int64_t chunk,
-                                        const std::vector<Param> &params) {
+// Sums of both ternary templates: int16 over `chunk` blocks of 128 weights (8 products a lane and block), int32 over
+// the whole depth.
+std::optional<std::string> overflow(const KernelSpec &spec, const Sizes &sizes, const Schedule &s, const Target &) {
+  const int64_t chunk = s.get("chunk", s.template_name == "gemm" ? 10 : 8);
   if (const auto reason = compiler::accumulator_overflow(Interval{0, 2}, kActivation, 8 * chunk, 16))
     return fmt::format("chunk={}: {}", chunk, *reason);
+  for (const Contraction &c : facts(spec).contractions) {
+    const int64_t length = value_or_0(c.extent, sizes);
+    if (const auto reason = compiler::accumulator_overflow(Interval{0, 2}, kActivation, length, 32))
+      return fmt::format("int32 sums of {} products: {}", length, *reason);
+  }
+  return std::nullopt;
+}
+
+// What else holds for both of their sums.
+std::optional<std::string> illegal_sums(const KernelSpec &spec, const Sizes &sizes, int64_t chunk,
+                                        const std::vector<Param> &params) {
   int64_t longest = 0;
   for (const Contraction &c : facts(spec).contractions) {
     const int64_t length = value_or_0(c.extent, sizes);
     longest = std::max(longest, length);
     if (c.group && length % 64 != 0) return fmt::format("groups of {} weights are not a multiple of 64", length);
-    if (const auto reason = compiler::accumulator_overflow(Interval{0, 2}, kActivation, length, 32))
-      return fmt::format("int32 sums of {} products: {}", length, *reason);
   }
   const auto param = std::find_if(params.begin(), params.end(), [](const Param &p) { return p.name == "chunk"; });
   for (const int64_t smaller : param->values)
@@ -231,10 +240,28 @@ std::vector<Template> halide_templates() {
   const auto gemm_applies = [](const KernelSpec &spec, const Target &target) {
     return contraction_applies(spec, target) && !grouped(spec);  // sums over groups of weights are halide.gemv's
   };
-  return {{"halide", "gemv", "ternary weights times one or a few int8 vectors, streaming the weights",
-           contraction_applies, gemv_params, rows_layouts, illegal_gemv, gemv_prior, no_defaults},
-          {"halide", "gemm", "ternary weights times many int8 vectors, unpacked once per block of rows", gemm_applies,
-           gemm_params, rows_layouts, illegal_gemm, gemm_prior, no_defaults},
+  return {{"halide",
+           "gemv",
+           "ternary weights times one or a few int8 vectors, streaming the weights",
+           contraction_applies,
+           gemv_params,
+           rows_layouts,
+           illegal_gemv,
+           gemv_prior,
+           no_defaults,
+           {},
+           overflow},
+          {"halide",
+           "gemm",
+           "ternary weights times many int8 vectors, unpacked once per block of rows",
+           gemm_applies,
+           gemm_params,
+           rows_layouts,
+           illegal_gemm,
+           gemm_prior,
+           no_defaults,
+           {},
+           overflow},
           {"halide", "loops", "any kernel without sums of ternary weights, vectorised along rows or sums", loops_apply,
            loops_params, loops_layouts, illegal_loops, loops_prior, no_defaults}};
 }

@@ -59,7 +59,7 @@ std::vector<Param> gemv_params(const KernelSpec &spec, const Target &target) {
 
 std::optional<std::string> gemv_illegal(const KernelSpec &spec, const Sizes &sizes, const Schedule &s,
                                         const Target &target) {
-  const int64_t rows = s.get("rows", 4), tokens = s.get("tokens", 1), chunk = s.get("chunk", 16);
+  const int64_t rows = s.get("rows", 4), tokens = s.get("tokens", 1);
   const bool scaled = s.get("scaled", 0) != 0;
   const int64_t interleaved = interleaved_units(s.layout);
   if (rows % interleaved != 0 && interleaved % rows != 0)
@@ -67,9 +67,6 @@ std::optional<std::string> gemv_illegal(const KernelSpec &spec, const Sizes &siz
                        interleaved, s.layout);
   if (tokens == 1 && rows < interleaved && interleaved <= 4)
     return fmt::format("rows={} reads only a part of what layout {} keeps together", rows, s.layout);
-  // Four fields a unit; scaled schedules have two accumulators of two fields each.
-  if (const auto overflow = int16_overflow(target, scaled ? 8 : 2, target.int16_products * (scaled ? 2 : 4) * chunk))
-    return fmt::format("chunk={}: {}", chunk, *overflow);
   if (rows * tokens * (scaled ? 2 : 1) > target.vector_registers * 5 / 8 - 2)
     return fmt::format("rows={} times tokens={}{} accumulators do not fit {} registers", rows, tokens,
                        scaled ? " times 2" : "", target.vector_registers);
@@ -77,7 +74,17 @@ std::optional<std::string> gemv_illegal(const KernelSpec &spec, const Sizes &siz
   const ContractionFacts &kernel = contraction_facts(spec);
   if (const auto m = sizes.find(kernel.m); m != sizes.end() && tokens > 1 && tokens > m->second)
     return fmt::format("tokens={} is more than {}={}", tokens, kernel.m, m->second);
-  return int32_overflow(kernel, sizes, 8);
+  return std::nullopt;
+}
+
+std::optional<std::string> gemv_overflow(const KernelSpec &spec, const Sizes &sizes, const Schedule &s,
+                                         const Target &target) {
+  const int64_t chunk = s.get("chunk", 16);
+  const bool scaled = s.get("scaled", 0) != 0;
+  // Four fields a unit; scaled schedules have two accumulators of two fields each.
+  if (const auto reason = int16_overflow(target, scaled ? 8 : 2, target.int16_products * (scaled ? 2 : 4) * chunk))
+    return fmt::format("chunk={}: {}", chunk, *reason);
+  return int32_overflow(contraction_facts(spec), sizes, 8);
 }
 
 double gemv_operations(const KernelSpec &spec, const Sizes &sizes, const Schedule &s, const Target &target) {
@@ -155,8 +162,6 @@ std::optional<std::string> gemm_illegal(const KernelSpec &spec, const Sizes &siz
   if (nr * mt > (many_registers(target) ? 24 : direct(target) ? 12 : 9))
     return fmt::format("nr={} times mt={} accumulators do not fit {} registers", nr, mt, target.vector_registers);
   if (nb % (8 * nr) != 0) return fmt::format("nb={} is not a multiple of the register tile's {} rows", nb, 8 * nr);
-  // The register tile widens after 128 products a lane.
-  if (const auto overflow = int16_overflow(target, 2, 128)) return overflow;
   const ContractionFacts &kernel = contraction_facts(spec);
   if (kernel.m.empty()) return "the kernel has no tokens to share unpacked codes";
   if (kernel.grouped && s.get("mb", 128) > 32)
@@ -167,7 +172,14 @@ std::optional<std::string> gemm_illegal(const KernelSpec &spec, const Sizes &siz
     if (s.get("mb", 128) > 32 && s.get("mb", 128) >= 4 * m->second)
       return fmt::format("mb={} is far more than {}={}", s.get("mb", 128), kernel.m, m->second);
   }
-  return int32_overflow(kernel, sizes, 8);
+  return std::nullopt;
+}
+
+std::optional<std::string> gemm_overflow(const KernelSpec &spec, const Sizes &sizes, const Schedule &,
+                                         const Target &target) {
+  // The register tile widens after 128 products a lane.
+  if (const auto reason = int16_overflow(target, 2, 128)) return reason;
+  return int32_overflow(contraction_facts(spec), sizes, 8);
 }
 
 // Vector operations to unpack 128 weights.
@@ -219,9 +231,9 @@ std::vector<Default> gemm_defaults(const KernelSpec &spec, const Target &target)
 
 std::vector<Template> llvm_contraction_templates() {
   return {{"llvm", "gemv", "ternary weights times a few int8 vectors, streaming the weights with explicit prefetch",
-           applies, gemv_params, gemv_layouts, gemv_illegal, gemv_prior, gemv_defaults, gemv_operations},
+           applies, gemv_params, gemv_layouts, gemv_illegal, gemv_prior, gemv_defaults, gemv_operations, gemv_overflow},
           {"llvm", "gemm", "ternary weights times many int8 vectors, unpacked once per block of rows", applies,
-           gemm_params, gemm_layouts, gemm_illegal, gemm_prior, gemm_defaults, gemm_operations}};
+           gemm_params, gemm_layouts, gemm_illegal, gemm_prior, gemm_defaults, gemm_operations, gemm_overflow}};
 }
 
 }  // namespace bittern::schedules

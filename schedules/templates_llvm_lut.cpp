@@ -97,19 +97,21 @@ std::vector<Param> base3_params(const KernelSpec &spec, const Target &target) {
 
 std::optional<std::string> base3_illegal(const KernelSpec &spec, const Sizes &sizes, const Schedule &s,
                                          const Target &target) {
-  const int64_t units = s.get("units", 1), tokens = s.get("tokens", 1), chunk = s.get("chunk", 64);
+  const int64_t units = s.get("units", 1), tokens = s.get("tokens", 1);
   const int64_t rows = find_layout(s.layout).cell.trits();
   if (const auto reason = illegal_walk(s, rows)) return reason;
-  // A unit is 32 products of a row: one accumulation.
-  if (target.int16_products != 0) {
-    if (const auto reason =
-            compiler::accumulator_overflow(Interval{0, 2}, kActivation, target.int16_products * chunk, 16))
-      return fmt::format("chunk={}: {}", chunk, *reason);
-  }
   if (!fits(target, units * rows * tokens))
     return fmt::format("{} rows times tokens={} accumulators do not fit {} registers", units * rows, tokens,
                        target.vector_registers);
-  if (const auto reason = too_many_tokens(contraction_facts(spec), sizes, tokens)) return reason;
+  return too_many_tokens(contraction_facts(spec), sizes, tokens);
+}
+
+std::optional<std::string> base3_overflow(const KernelSpec &spec, const Sizes &sizes, const Schedule &s,
+                                          const Target &target) {
+  const int64_t chunk = s.get("chunk", 64);
+  // A unit is 32 products of a row: one accumulation.
+  if (const auto reason = int16_overflow(target, 2, target.int16_products * chunk))
+    return fmt::format("chunk={}: {}", chunk, *reason);
   return int32_overflow(contraction_facts(spec), sizes, 2);
 }
 
@@ -168,12 +170,18 @@ std::optional<std::string> lut_illegal(const KernelSpec &spec, const Sizes &size
   if (const auto reason = illegal_walk(s, 32)) return reason;
   if (split && layout.planes.size() > 1) return "split=1: sums that are negated one by one are not added as bytes";
   if (split && chunk != 80) return "chunk says nothing of split sums";
-  if (!split) {
-    if (const auto reason = compiler::accumulator_overflow(table_sums(layout), Interval{1, 1}, chunk, 16))
+  if (units * tokens > 4) return fmt::format("units={} times tokens={} sums do not fit the registers", units, tokens);
+  return too_many_tokens(contraction_facts(spec), sizes, tokens);
+}
+
+std::optional<std::string> lut_overflow(const KernelSpec &spec, const Sizes &sizes, const Schedule &s, const Target &) {
+  const int64_t chunk = s.get("chunk", 80);
+  // Split sums have no parameter to be wrong: look_up_bounds.h holds their numbers to their bounds.
+  if (s.get("split", 0) == 0) {
+    if (const auto reason =
+            compiler::accumulator_overflow(table_sums(find_layout(s.layout)), Interval{1, 1}, chunk, 16))
       return fmt::format("chunk={}: {}", chunk, *reason);
   }
-  if (units * tokens > 4) return fmt::format("units={} times tokens={} sums do not fit the registers", units, tokens);
-  if (const auto reason = too_many_tokens(contraction_facts(spec), sizes, tokens)) return reason;
   return int32_overflow(contraction_facts(spec), sizes, 2);
 }
 
@@ -217,10 +225,10 @@ std::vector<Default> lut_defaults(const KernelSpec &spec, const Target &) {
 std::vector<Template> llvm_lut_templates() {
   return {{"llvm", "base3", "weights of 1.6 bits times a few int8 vectors: digits found, then multiplied", applies,
            base3_params, [](const KernelSpec &spec, const Target &) { return base3_layouts(spec); }, base3_illegal,
-           base3_prior, base3_defaults, base3_operations},
+           base3_prior, base3_defaults, base3_operations, base3_overflow},
           {"llvm", "lut", "weights as indices into tables of sums of a few int8 vectors", applies, lut_params,
            [](const KernelSpec &spec, const Target &) { return lut_layouts(spec); }, lut_illegal, lut_prior,
-           lut_defaults, lut_operations}};
+           lut_defaults, lut_operations, lut_overflow}};
 }
 
 }  // namespace bittern::schedules

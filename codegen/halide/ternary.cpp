@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include "codegen/halide/lowering.h"
-#include "compiler/bounds.h"
 #include "compiler/error.h"
 #include "compiler/printer.h"
 
@@ -66,10 +65,6 @@ void Lowering::define_contraction(Helper &helper, const Scope &body) {
   const int depth = static_cast<int>(fixed_size(c.depth, "the length of weight rows"));
   const int length = static_cast<int>(fixed_size(c.extent, "the number of products"));
   if (c.group && length % 64 != 0) throw Error(fmt::format("groups of {} weights are not a multiple of 64", length));
-  // Each block adds four fields of two products to a lane.
-  if (const auto overflow = compiler::accumulator_overflow(compiler::Interval{0, 2}, compiler::Interval{-128, 127},
-                                                           8 * schedule_.get("chunk", 1), 16))
-    throw Error(fmt::format("chunk={}: {}", schedule_.get("chunk", 1), *overflow));
   const int tile_rows = static_cast<int>(layout.row_tile), units = (depth + kBlock - 1) / kBlock;
   const int groups = (rows + tile_rows - 1) / tile_rows;
 

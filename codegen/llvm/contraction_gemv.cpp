@@ -44,7 +44,6 @@ class Gemv {
     kb_.descriptor.tile_size_index = plan_.n_size;
     kb_.descriptor.tile = kBlockRows;
     kb_.hot_products = rows_ * tokens_ * unroll_ * 128;
-    check_int16_sums();
     epilogue_.prepare();
     for (const schedules::Contraction &c : plan_.sums) sums_.add(take_sums(kb_, c, tokens_ * kBlockRows));
     const std::pair<Value *, Value *> range = kb_.tile_range();
@@ -59,14 +58,6 @@ class Gemv {
   }
 
  private:
-  // What legality has promised, held once more to the code that is about to be made.
-  void check_int16_sums() const {
-    const int64_t products = kb_.target.int16_products * chunk_ * (scaled_ ? 2 : 4);
-    if (const auto overflow = schedules::int16_overflow(kb_.target, scaled_ ? 8 : 2, products);
-        overflow && !kb_.request.unchecked)
-      throw Error(fmt::format("llvm.gemv: chunk={}: {}", chunk_, *overflow));
-  }
-
   int64_t parameter(const char *name) const { return schedule_parameter(kb_, name); }
 
   // What one step of rows needs: where its units and activation rows begin.

@@ -45,8 +45,8 @@ class Lut {
         look_ups_(schedules::unit_look_ups(layout_)),
         sums_(kb, tokens_, block_rows_) {
     if (!is_lanes(layout_)) throw Error(fmt::format("llvm.lut cannot read layout {}", layout_.name));
-    // Units between widenings; split sums are widened to 16 bits without a sign: 31 * 2048 fits.
-    chunk_ = std::max<int64_t>(1, (split_ ? 2048 : parameter("chunk")) / look_ups_);
+    // Units between widenings.
+    chunk_ = std::max<int64_t>(1, (split_ ? schedules::kSplitChunk : parameter("chunk")) / look_ups_);
     group_ = std::max<int64_t>(1, schedules::kSplitLookUps / look_ups_);
   }
 
