@@ -51,14 +51,17 @@ std::string read_kernel_text(const std::string &path) {
   return text;
 }
 
+bool has_ternary(const compiler::KernelSpec &spec) {
+  return std::any_of(spec.tensors.begin(), spec.tensors.end(),
+                     [](const compiler::Tensor &t) { return t.type == compiler::Type::Ternary; });
+}
+
 // Decoding runs every matrix once a token, prompts all ternary matrices at once, and the head only for the last token.
 void add_model(const runtime::ModelSource &source, const std::vector<int64_t> &batch, std::vector<KernelWork> &works) {
   for (const runtime::KernelProblem &problem : runtime::kernel_problems(source, batch)) {
     const compiler::KernelSpec &spec = compiler::builtin_kernel(problem.spec);
-    const bool ternary = std::any_of(spec.tensors.begin(), spec.tensors.end(),
-                                     [](const compiler::Tensor &t) { return t.type == compiler::Type::Ternary; });
     const bool head = problem.what == "head";
-    if (!ternary && !head) continue;
+    if (!has_ternary(spec) && !head) continue;
     compiler::Sizes fixed(problem.sizes.begin(), problem.sizes.end());
     const int64_t m = fixed.at("M");
     fixed.erase("M");
@@ -71,6 +74,15 @@ void add_model(const runtime::ModelSource &source, const std::vector<int64_t> &b
     else if (std::find(known->m_values.begin(), known->m_values.end(), m) == known->m_values.end())
       known->m_values.push_back(m);
   }
+}
+
+// Layouts are compared by times of kernels that have some. Throws Error where there is nothing to compare.
+void check_comparison(const Patience &patience, const std::vector<KernelWork> &works) {
+  if (patience.first_decode == 0)
+    throw Error(fmt::format("--compare-layouts measures, and --patience {} does not", patience.name));
+  if (std::none_of(works.begin(), works.end(), [](const KernelWork &work) { return has_ternary(work.spec); }))
+    throw Error(fmt::format("--compare-layouts: kernel {} has no ternary weights, so no layouts of them",
+                            works.front().spec.name));
 }
 
 std::vector<int> default_threads() {
@@ -140,6 +152,7 @@ int run_tune(const TuneCommand &command, const std::atomic<bool> *cancel) {
   options.build = program_build();
   options.cancel = cancel;
   const std::vector<KernelWork> works = make_works(command.work);
+  if (command.compare) check_comparison(options.patience, works);
   const auto records = open_database(command.db);
   const RunFolder folder(runtime::cache_folder() + "/tuning");
   ProgressLine line(stderr, command.quiet);

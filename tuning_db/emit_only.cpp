@@ -55,6 +55,7 @@ int run_emit_only(const TuneCommand &command, const std::atomic<bool> *cancel) {
       command.target.empty() ? schedules::host_target(runtime::machine_isa()) : schedules::find_target(command.target);
   const Patience &patience = find_patience(command.patience);
   const std::vector<KernelWork> works = make_works(command.work);
+  if (command.compare) throw Error("--compare-layouts measures, and --emit-only does not: give one of them");
   if (command.output.empty()) throw Error("--emit-only needs a folder: -o DIR");
   claim_folder(command.output);
   const RunFolder folder(runtime::cache_folder() + "/tuning");

@@ -89,6 +89,7 @@ std::vector<LayoutTime> layout_times(Field &field, const KernelWork &work, const
     const Problem &problem = field.problem(t);
     const double roof = field.read_roof(t);
     for (const auto &[layout, entry] : field.best_by_layout(t)) {
+      if (layout.empty()) continue;
       const Candidate &c = field.candidate(entry.second);
       LayoutTime row;
       row.what = work.what;
@@ -98,7 +99,7 @@ std::vector<LayoutTime> layout_times(Field &field, const KernelWork &work, const
       row.layout = layout;
       row.schedule = c.text;
       row.us = field.timings(t).median_beside(entry.second, best_arm(field, t));
-      row.bits_a_weight = layout.empty() ? 0 : schedules::find_layout(layout).bits_per_weight();
+      row.bits_a_weight = schedules::find_layout(layout).bits_per_weight();
       row.operations = schedules::operations(work.spec, problem.sizes(), c.schedule, target);
       row.roof_read_gb_s = roof;
       const double bytes = weight_bytes(work.spec, problem.sizes()) * row.bits_a_weight / 2;

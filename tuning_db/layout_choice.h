@@ -21,7 +21,7 @@ int64_t best_arm(Field &field, size_t t);
 // `all`: of every layout, however slow.
 void compare_layouts(Field &field, size_t threads, bool all, std::chrono::steady_clock::time_point until);
 
-// What compare_layouts() has measured, fastest first.
+// What compare_layouts() has measured, fastest first; nothing of a kernel without ternary weights.
 std::vector<LayoutTime> layout_times(Field &field, const KernelWork &work, const schedules::Target &target,
                                      size_t threads);
 
