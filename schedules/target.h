@@ -19,9 +19,11 @@ struct Target {
   // Products of codes and activations that one accumulation adds to an int16 lane, whose bound legality proves; 0: sums
   // go straight to int32 lanes.
   int int16_products;
-  bool rounds;       // rounding to integers is an instruction
-  bool half_floats;  // f16 to f32 and back are instructions
-  bool ships;        // programs carry default kernels for it; others are for tuned machines and for bitnet-emit
+  int look_up_bytes = 32;  // of the longest vector of bytes that one instruction looks up
+  int look_up_table = 16;  // bytes of the table that it looks them up in
+  bool rounds;             // rounding to integers is an instruction
+  bool half_floats;        // f16 to f32 and back are instructions
+  bool ships;              // programs carry default kernels for it; others are for tuned machines and for bitnet-emit
 };
 
 const std::vector<Target> &targets();

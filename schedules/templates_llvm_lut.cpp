@@ -185,22 +185,26 @@ std::optional<std::string> lut_overflow(const KernelSpec &spec, const Sizes &siz
   return int32_overflow(contraction_facts(spec), sizes, 2);
 }
 
-double lut_operations(const KernelSpec &spec, const Sizes &sizes, const Schedule &s, const Target &) {
+double lut_operations(const KernelSpec &spec, const Sizes &sizes, const Schedule &s, const Target &target) {
   const Layout &layout = find_layout(s.layout);
   const ContractionWork work = contraction_work(spec, sizes);
   const auto tokens = static_cast<double>(s.get("tokens", 1)), units = static_cast<double>(s.get("units", 2));
   const bool split = s.get("split", 0) != 0, signs = layout.planes.size() > 1;
   const auto trits = static_cast<double>(layout.cell.trits());
-  // A look-up for 32 rows: the index, two bytes found and added; and the tables' own loads.
-  double look_up = 1.5 + tokens * (split ? 4.75 : 6) + 2 * tokens / units;
-  if (signs) look_up += 3 + 2 * tokens;
+  const auto rows = static_cast<double>(look_up_rows(target, layout, s.get("units", 2)));
+  const bool in_tables = signed_tables(target, layout, s.get("units", 2));
+  // A look-up for a vector of rows: the index, two bytes found and added; and the tables' own loads.
+  double look_up = 1.5 + tokens * (split ? 4.75 : 6) + (in_tables ? 1 : 2) * tokens / (units * 32 / rows);
+  if (signs) look_up += in_tables ? 3 : 3 + 2 * tokens;
   const auto n = static_cast<double>(size_or(sizes, contraction_facts(spec).n, 2560));
   const double tables = 12 * work.m / (trits * n);
-  return std::ceil(work.m / tokens) * look_up / (32 * trits) + tables;
+  return std::ceil(work.m / tokens) * look_up / (rows * trits) + tables;
 }
 
 double lut_prior(const KernelSpec &spec, const Sizes &sizes, const Schedule &s, const Target &target) {
-  return streaming_prior(spec, sizes, s, lut_operations(spec, sizes, s, target));
+  // A processor does half as many operations of 64 bytes.
+  const auto rows = static_cast<double>(look_up_rows(target, find_layout(s.layout), s.get("units", 2)));
+  return streaming_prior(spec, sizes, s, lut_operations(spec, sizes, s, target) * rows / 32);
 }
 
 std::vector<Default> lut_defaults(const KernelSpec &spec, const Target &) {

@@ -1,16 +1,17 @@
 // llvm.lut: a few tokens past weights whose codes index tables of sums (tl1: of two activations, tl2: of three and a
-// sign), so that a byte shuffle takes the place of multiplications. A vector is 32 rows at one place of k. Every call
-// builds the tables of its tokens once and then streams its rows past them.
+// sign), so that a byte shuffle takes the place of multiplications. A vector is 32 rows, or 64, at one place of k.
+// Every call builds the tables of its tokens once and then streams its rows past them.
 //
 // Sums are exact. Either the low and high bytes of int16 sums are looked up, interleaved and added in int16, `chunk`
 // look-ups at a time; or ("split") sums are cut into five low bits and a biased rest, which are added as bytes, eight
 // at a time, before they are widened: fewer shuffles. Negative sums of tl2 are added as -s - 1 (an exclusive or) and
-// their number, kept in bytes, is added back.
+// their number, kept in bytes, is added back; where one instruction looks up in 64 bytes they stand in the table.
 #include <fmt/format.h>
 #include <llvm/IR/Constants.h>
 #include <llvm/IR/Intrinsics.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "codegen/llvm/contraction.h"
 #include "codegen/llvm/look_up_tables.h"
@@ -24,7 +25,6 @@ using llvm::Value;
 namespace {
 
 constexpr int64_t kRows = 32;  // of a unit: the lanes of a vector of bytes
-constexpr int64_t kTableBytes = 32;
 
 class Lut {
  public:
@@ -32,13 +32,18 @@ class Lut {
       : kb_(kb),
         b_(kb.b),
         plan_(plan),
-        isa_(make_isa(kb)),
         layout_(schedules::find_layout(kb.request.schedule.layout)),
         epilogue_(kb, plan, ContractionEpilogue::Offsets::None),
         interleave_(layout_.row_tile / kRows),
         units_(parameter("units")),
+        rows_(schedules::look_up_rows(kb.target, layout_, units_)),
+        isa_(make_isa(kb, static_cast<unsigned>(rows_))),
         tokens_(parameter("tokens")),
         split_(parameter("split") != 0),
+        signed_(schedules::signed_tables(kb.target, layout_, units_)),
+        form_(split_    ? TableForm::Split
+              : signed_ ? TableForm::Signed
+                        : TableForm::Bytes),
         prefetch_(parameter("prefetch")),
         near_(parameter("hint") != 0),
         block_rows_(std::max<int64_t>(64, units_ * kRows)),
@@ -57,10 +62,10 @@ class Lut {
     epilogue_.prepare();
     for (const schedules::Contraction &c : plan_.sums) {
       sums_.add(take_sums(kb_, c, tokens_ * block_rows_));
-      // 32 bytes for every cell of a row, and for those of its last unit.
-      const int64_t trits = layout_.cell.trits();
-      tables_.push_back(take_scratch(kb_, tokens_ * look_ups_ * kTableBytes,
-                                     {{size_index(kb_, c.depth), tokens_ * ((kTableBytes + trits - 1) / trits)}}));
+      // A table for every cell of a row, and for those of its last unit.
+      const int64_t trits = layout_.cell.trits(), bytes = table_bytes(form_);
+      tables_.push_back(take_scratch(kb_, tokens_ * look_ups_ * bytes,
+                                     {{size_index(kb_, c.depth), tokens_ * ((bytes + trits - 1) / trits)}}));
     }
     const std::pair<Value *, Value *> range = kb_.tile_range();
     kb_.loop(kb_.i64(0), epilogue_.tokens(), tokens_, [&](Value *m0) {
@@ -81,9 +86,9 @@ class Lut {
     return b_.CreateUDiv(kb_.round_up(kb_.size_expression(c.depth), layout_.k_tile), kb_.i64(layout_.k_tile));
   }
 
-  // Tables lie as [token][look-up][32 bytes].
+  // Tables lie as [token][look-up][bytes].
   Value *tables_of(size_t index, int64_t t) {
-    Value *bytes = b_.CreateMul(depth_units(plan_.sums[index]), kb_.i64(look_ups_ * kTableBytes));
+    Value *bytes = b_.CreateMul(depth_units(plan_.sums[index]), kb_.i64(look_ups_ * table_bytes(form_)));
     return b_.CreateGEP(b_.getInt8Ty(), tables_[index], b_.CreateMul(bytes, kb_.i64(t)));
   }
 
@@ -91,7 +96,7 @@ class Lut {
     const schedules::Contraction &c = plan_.sums[index];
     const TokenRows rows = token_rows(kb_, epilogue_, c, m0, tokens_);
     for (int64_t t = 0; t < tokens_; ++t)
-      build_tables(kb_, layout_, split_, rows.activations[static_cast<size_t>(t)], kb_.size_expression(c.depth),
+      build_tables(kb_, layout_, form_, rows.activations[static_cast<size_t>(t)], kb_.size_expression(c.depth),
                    b_.CreateMul(depth_units(c), kb_.i64(look_ups_)), tables_of(index, t));
   }
 
@@ -137,12 +142,14 @@ class Lut {
     return units;
   }
 
-  // Sums of one unit's rows for one token: two vectors of 16 int32, in the order that `store_sums` knows.
-  size_t total(int64_t u, int64_t t) const { return static_cast<size_t>(2 * (u * tokens_ + t)); }
+  int64_t vectors() const { return units_ * kRows / rows_; }
+  unsigned half_rows() const { return static_cast<unsigned>(rows_ / 2); }
+  // Sums of one vector's rows for one token: two vectors of int32, in the order that `store_sums` knows.
+  size_t total(int64_t v, int64_t t) const { return static_cast<size_t>(2 * (v * tokens_ + t)); }
 
   Values sum_units(const Step &step, Value *first, Value *last) {
-    llvm::Type *words = kb_.vector(b_.getInt32Ty(), 16);
-    const Values zero(total(units_, 0), llvm::Constant::getNullValue(words));
+    llvm::Type *words = kb_.vector(b_.getInt32Ty(), half_rows());
+    const Values zero(total(vectors(), 0), llvm::Constant::getNullValue(words));
     Values sums = kb_.loop(first, last, chunk_, zero, [&](Value *begin, const Values &totals) {
       Value *end = kb_.minimum(b_.CreateAdd(begin, kb_.i64(chunk_)), last);
       return split_ ? add_split_chunk(step, begin, end, totals) : add_chunk(step, begin, end, totals);
@@ -151,7 +158,7 @@ class Lut {
     // What the bias has added.
     Value *count = b_.CreateTrunc(b_.CreateMul(b_.CreateSub(last, first), kb_.i64(look_ups_)), b_.getInt32Ty());
     Value *bias = b_.CreateMul(count, b_.getInt32(schedules::kSplitBias << schedules::kSplitBits));
-    for (Value *&sum : sums) sum = b_.CreateSub(sum, b_.CreateVectorSplat(16, bias));
+    for (Value *&sum : sums) sum = b_.CreateSub(sum, b_.CreateVectorSplat(half_rows(), bias));
     return sums;
   }
 
@@ -170,18 +177,44 @@ class Lut {
                        near_ ? 3 : 0);
   }
 
-  // Table `look_up` of a token, its `part` (0: low bytes, 1: the rest) repeated for every 16 rows.
+  // Table `look_up` of a token: all of it where its sums have signs, else its `part` (0: low bytes, 1: the rest)
+  // repeated for every 16 rows.
   Value *table(const Step &step, int64_t t, Value *look_up, int64_t part) {
-    Value *byte = b_.CreateAdd(b_.CreateMul(look_up, kb_.i64(kTableBytes), "", false, true), kb_.i64(16 * part));
-    Value *sixteen =
-        b_.CreateAlignedLoad(kb_.vector(b_.getInt8Ty(), 16),
-                             b_.CreateGEP(b_.getInt8Ty(), step.tables[static_cast<size_t>(t)], byte), llvm::Align(16));
-    std::vector<int> twice;
-    for (int i = 0; i < static_cast<int>(kRows); ++i) twice.push_back(i % 16);
-    return b_.CreateShuffleVector(sixteen, twice);
+    const int64_t bytes = signed_ ? 64 : 16;
+    Value *byte = b_.CreateMul(look_up, kb_.i64(table_bytes(form_)), "", false, true);
+    if (!signed_) byte = b_.CreateAdd(byte, kb_.i64(16 * part));
+    Value *own = b_.CreateAlignedLoad(kb_.vector(b_.getInt8Ty(), static_cast<unsigned>(bytes)),
+                                      b_.CreateGEP(b_.getInt8Ty(), step.tables[static_cast<size_t>(t)], byte),
+                                      llvm::Align(static_cast<uint64_t>(bytes)));
+    if (signed_) return own;
+    std::vector<int> repeated;
+    for (int i = 0; i < static_cast<int>(rows_); ++i) repeated.push_back(i % 16);
+    return b_.CreateShuffleVector(own, repeated);
   }
 
-  // Calls `take` for every look-up of the units at `unit`: its tables' number, and per unit index and sign.
+  // The bytes that indices of a vector of rows find in such a table.
+  Value *find(Value *own, Value *indices, int64_t part) {
+    if (!signed_) return isa_->look_up(own, indices);
+    if (part != 0) indices = b_.CreateOr(indices, llvm::ConstantInt::get(isa_->bytes(), 32));
+    return isa_->look_up_64(own, indices);
+  }
+
+  // The bytes of vector v's units from an offset on.
+  Value *load_rows(const Values &places, int64_t v, int64_t offset) {
+    const auto load = [&](llvm::Type *type, int64_t u) {
+      return b_.CreateAlignedLoad(type, b_.CreateGEP(b_.getInt8Ty(), places[static_cast<size_t>(u)], kb_.i64(offset)),
+                                  llvm::Align(1));
+    };
+    // Units of 32 bytes lie side by side.
+    if (rows_ == kRows || layout_.unit_bytes == kRows) return load(isa_->bytes(), v * rows_ / kRows);
+    llvm::Type *half = kb_.vector(b_.getInt8Ty(), static_cast<unsigned>(kRows));
+    std::vector<int> both(static_cast<size_t>(rows_));
+    std::iota(both.begin(), both.end(), 0);
+    return b_.CreateShuffleVector(load(half, 2 * v), load(half, 2 * v + 1), both);
+  }
+
+  // Calls `take` for every look-up of the units at `unit`: its tables' number, and per vector of rows indices and
+  // signs; no signs where they are bits of the indices.
   using Take = std::function<void(Value *look_up, const Values &indices, const Values &signs)>;
   void look_ups(const Step &step, Value *unit, const Take &take) {
     Values places;
@@ -189,68 +222,75 @@ class Lut {
     prefetch(places);
     for (int64_t i = 0; i < look_ups_; ++i) {
       Values indices, signs;
-      for (Value *place : places) {
-        indices.push_back(table_index(kb_, *isa_, layout_, place, i));
-        signs.push_back(table_sign(kb_, *isa_, layout_, place, i));
+      for (int64_t v = 0; v < vectors(); ++v) {
+        const LoadBytes load = [&](int64_t offset) { return load_rows(places, v, offset); };
+        Value *index = table_index(*isa_, load, i), *sign = table_sign(kb_, *isa_, layout_, load, i);
+        if (signed_) {
+          index = b_.CreateOr(index, b_.CreateAnd(sign, llvm::ConstantInt::get(isa_->bytes(), 16)));
+          sign = nullptr;
+        }
+        indices.push_back(index);
+        signs.push_back(sign);
       }
       take(b_.CreateAdd(b_.CreateMul(unit, kb_.i64(look_ups_), "", false, true), kb_.i64(i)), indices, signs);
     }
   }
 
-  // Bytes of low and high as int16: rows 0-7 and 16-23, or 8-15 and 24-31; no byte crosses 16 others.
+  // Bytes of low and high as int16: rows 0-7, 16-23 and so on, or 8-15, 24-31 and so on; no byte crosses 16 others.
   Value *interleaved(Value *low, Value *high, int half) {
     std::vector<int> lanes;
-    for (const int sixteen : {0, 16})
+    const int rows = static_cast<int>(rows_);
+    for (int sixteen = 0; sixteen < rows; sixteen += 16)
       for (int i = 0; i < 8; ++i)
-        for (const int vector : {0, 32}) lanes.push_back(vector + sixteen + 8 * half + i);
+        for (const int vector : {0, rows}) lanes.push_back(vector + sixteen + 8 * half + i);
     return b_.CreateBitCast(b_.CreateShuffleVector(low, high, lanes), isa_->halves());
   }
 
   Values add_chunk(const Step &step, Value *begin, Value *end, const Values &totals) {
-    const bool signs = layout_.planes.size() > 1;
+    const bool signs = layout_.planes.size() > 1 && !signed_;
     Values zero(totals.size(), llvm::Constant::getNullValue(isa_->halves()));
-    // Behind the sums: per unit, how many were negated.
-    if (signs) zero.resize(zero.size() + static_cast<size_t>(units_), llvm::Constant::getNullValue(isa_->bytes()));
+    // Behind the sums: per vector, how many were negated.
+    if (signs) zero.resize(zero.size() + static_cast<size_t>(vectors()), llvm::Constant::getNullValue(isa_->bytes()));
     const Values partial = kb_.loop(begin, end, 1, zero, [&](Value *unit, const Values &carried) {
       Values next = carried;
       look_ups(step, unit, [&](Value *look_up, const Values &indices, const Values &negated) {
         for (int64_t t = 0; t < tokens_; ++t) {
           Value *low_table = table(step, t, look_up, 0), *high_table = table(step, t, look_up, 1);
-          for (int64_t u = 0; u < units_; ++u) {
-            Value *low = isa_->look_up(low_table, indices[static_cast<size_t>(u)]);
-            Value *high = isa_->look_up(high_table, indices[static_cast<size_t>(u)]);
-            if (Value *mask = negated[static_cast<size_t>(u)]) {
+          for (int64_t v = 0; v < vectors(); ++v) {
+            Value *low = find(low_table, indices[static_cast<size_t>(v)], 0);
+            Value *high = find(high_table, indices[static_cast<size_t>(v)], 1);
+            if (Value *mask = negated[static_cast<size_t>(v)]) {
               low = b_.CreateXor(low, mask);
               high = b_.CreateXor(high, mask);
             }
             for (int half = 0; half < 2; ++half) {
-              Value *&sum = next[total(u, t) + static_cast<size_t>(half)];
+              Value *&sum = next[total(v, t) + static_cast<size_t>(half)];
               sum = b_.CreateAdd(sum, interleaved(low, high, half));
             }
           }
         }
-        for (int64_t u = 0; signs && u < units_; ++u) {
-          Value *&count = next[totals.size() + static_cast<size_t>(u)];
-          count = b_.CreateSub(count, negated[static_cast<size_t>(u)]);
+        for (int64_t v = 0; signs && v < vectors(); ++v) {
+          Value *&count = next[totals.size() + static_cast<size_t>(v)];
+          count = b_.CreateSub(count, negated[static_cast<size_t>(v)]);
         }
       });
       return next;
     });
     Values next;
-    for (int64_t u = 0; u < units_; ++u)
+    for (int64_t v = 0; v < vectors(); ++v)
       for (int64_t t = 0; t < tokens_; ++t)
         for (int half = 0; half < 2; ++half) {
-          const size_t i = total(u, t) + static_cast<size_t>(half);
+          const size_t i = total(v, t) + static_cast<size_t>(half);
           Value *sum = partial[i];
           if (signs)
-            sum = b_.CreateAdd(sum, interleaved(partial[totals.size() + static_cast<size_t>(u)],
+            sum = b_.CreateAdd(sum, interleaved(partial[totals.size() + static_cast<size_t>(v)],
                                                 llvm::Constant::getNullValue(isa_->bytes()), half));
           next.push_back(b_.CreateAdd(totals[i], b_.CreateSExt(sum, totals[i]->getType())));
         }
     return next;
   }
 
-  // Per unit and token: the 16-bit lanes of the low part, and their odd bytes alone; the same of the high part.
+  // Per vector and token: the 16-bit lanes of the low part, and their odd bytes alone; the same of the high part.
   Values add_split_chunk(const Step &step, Value *begin, Value *end, const Values &totals) {
     const size_t parts = 2 * totals.size();
     const Values zero(parts, llvm::Constant::getNullValue(isa_->halves()));
@@ -261,9 +301,9 @@ class Lut {
           for (int64_t t = 0; t < tokens_; ++t)
             for (int64_t part = 0; part < 2; ++part) {
               Value *own = table(step, t, look_up, part);
-              for (int64_t u = 0; u < units_; ++u) {
-                Value *found = isa_->look_up(own, indices[static_cast<size_t>(u)]);
-                Value *&sum = bytes[total(u, t) + static_cast<size_t>(part)];
+              for (int64_t v = 0; v < vectors(); ++v) {
+                Value *found = find(own, indices[static_cast<size_t>(v)], part);
+                Value *&sum = bytes[total(v, t) + static_cast<size_t>(part)];
                 sum = sum ? b_.CreateAdd(sum, found) : found;
               }
             }
@@ -302,15 +342,16 @@ class Lut {
 
   // Into the block, in the order of rows.
   void store_sums(size_t index, const Values &sums, Value *row, Value *group) {
-    for (int64_t u = 0; u < units_; ++u)
+    const int second = static_cast<int>(half_rows());  // lanes of the first of two vectors of sums
+    for (int64_t v = 0; v < vectors(); ++v)
       for (int64_t t = 0; t < tokens_; ++t)
-        for (int half = 0; half < 2; ++half) {
+        for (int part = 0; part < static_cast<int>(rows_ / 16); ++part) {
           std::vector<int> lanes;
           for (int i = 0; i < 16; ++i)
-            lanes.push_back(split_ ? i % 2 * 16 + 8 * half + i / 2 : i / 8 * 16 + 8 * half + i % 8);
-          Value *sixteen = b_.CreateShuffleVector(sums[total(u, t)], sums[total(u, t) + 1], lanes);
+            lanes.push_back(split_ ? i % 2 * second + 8 * part + i / 2 : i / 8 * second + 8 * part + i % 8);
+          Value *sixteen = b_.CreateShuffleVector(sums[total(v, t)], sums[total(v, t) + 1], lanes);
           b_.CreateAlignedStore(
-              sixteen, sums_.place(index, b_.CreateAdd(row, kb_.i64(kRows * u + 16 * half)), kb_.i64(t), group),
+              sixteen, sums_.place(index, b_.CreateAdd(row, kb_.i64(rows_ * v + 16 * part)), kb_.i64(t), group),
               llvm::Align(4));
         }
   }
@@ -318,11 +359,14 @@ class Lut {
   KernelBuilder &kb_;
   llvm::IRBuilder<> &b_;
   const schedules::ContractionPlan &plan_;
-  std::unique_ptr<Isa> isa_;
   const schedules::Layout &layout_;
   ContractionEpilogue epilogue_;
-  const int64_t interleave_, units_, tokens_;
-  const bool split_;
+  const int64_t interleave_, units_;
+  const int64_t rows_;  // of a vector of bytes
+  std::unique_ptr<Isa> isa_;
+  const int64_t tokens_;
+  const bool split_, signed_;
+  const TableForm form_;
   const int64_t prefetch_;
   const bool near_;
   const int64_t block_rows_, look_ups_;

@@ -31,12 +31,13 @@ std::vector<llvm::Constant *> factors(KernelBuilder &kb, const Layout &layout) {
 
 }  // namespace
 
-void build_tables(KernelBuilder &kb, const Layout &layout, bool split, Value *row, Value *depth, Value *look_ups,
+void build_tables(KernelBuilder &kb, const Layout &layout, TableForm form, Value *row, Value *depth, Value *look_ups,
                   Value *tables) {
   llvm::IRBuilder<> &b = kb.b;
   const std::vector<llvm::Constant *> factor = factors(kb, layout);
   const int64_t trits = layout.cell.trits();
-  llvm::Type *halves = kb.vector(b.getInt16Ty(), kEntries), *bytes = kb.vector(b.getInt8Ty(), 2 * kEntries);
+  const auto bytes_of_table = static_cast<unsigned>(table_bytes(form));
+  llvm::Type *bytes = kb.vector(b.getInt8Ty(), bytes_of_table);
   const auto build = [&](Value *look_up, bool guarded) {
     Value *sums = nullptr;
     for (int64_t t = 0; t < trits; ++t) {
@@ -51,16 +52,23 @@ void build_tables(KernelBuilder &kb, const Layout &layout, bool split, Value *ro
       Value *term = b.CreateMul(b.CreateVectorSplat(kEntries, activation), factor[static_cast<size_t>(t)]);
       sums = sums ? b.CreateAdd(sums, term) : term;
     }
-    const auto constant = [&](int64_t value) { return llvm::ConstantInt::get(halves, static_cast<uint64_t>(value)); };
+    if (form == TableForm::Signed) {
+      std::vector<int> both;
+      for (int i = 0; i < static_cast<int>(2 * kEntries); ++i) both.push_back(i);
+      sums = b.CreateShuffleVector(sums, b.CreateNeg(sums), both);
+    }
+    const auto constant = [&](int64_t value) {
+      return llvm::ConstantInt::get(sums->getType(), static_cast<uint64_t>(value));
+    };
     Value *low = sums, *high = b.CreateLShr(sums, constant(8));
-    if (split) {
+    if (form == TableForm::Split) {
       low = b.CreateAnd(sums, constant((1 << schedules::kSplitBits) - 1));
       high = b.CreateAdd(b.CreateAShr(sums, constant(schedules::kSplitBits)), constant(schedules::kSplitBias));
     }
     std::vector<int> even;
-    for (int i = 0; i < static_cast<int>(2 * kEntries); ++i) even.push_back(2 * i);
+    for (int i = 0; i < static_cast<int>(bytes_of_table); ++i) even.push_back(2 * i);
     Value *table = b.CreateShuffleVector(b.CreateBitCast(low, bytes), b.CreateBitCast(high, bytes), even);
-    b.CreateAlignedStore(table, b.CreateGEP(bytes, tables, look_up), llvm::Align(32));
+    b.CreateAlignedStore(table, b.CreateGEP(bytes, tables, look_up), llvm::Align(bytes_of_table));
   };
   Value *whole = kb.minimum(b.CreateUDiv(depth, kb.i64(trits)), look_ups);
   kb.loop(kb.i64(0), whole, 1, [&](Value *look_up) { build(look_up, false); });

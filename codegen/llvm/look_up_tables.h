@@ -1,5 +1,5 @@
 // The tables of look-up kernels: for every 2 or 3 activations, the sums that trits can give them, built in vectors from
-// the int8 activations at the start of a call. 32 bytes a look-up, so that 16 sums are looked up as bytes.
+// the int8 activations at the start of a call, cut into bytes that are looked up.
 #pragma once
 #include "codegen/llvm/kernel_builder.h"
 #include "schedules/layout.h"
@@ -7,9 +7,15 @@
 
 namespace bittern::codegen {
 
-// Builds `look_ups` tables at `tables` for the activations at `row`, of which `depth` may be read: the others are 0. A
-// table is the sums' low bytes, then their high bytes; or, split, the low five bits and then the rest plus kSplitBias.
-void build_tables(KernelBuilder &kb, const schedules::Layout &layout, bool split, llvm::Value *row, llvm::Value *depth,
-                  llvm::Value *look_ups, llvm::Value *tables);
+enum class TableForm {
+  Bytes,   // the low bytes of 16 sums, then their high bytes
+  Split,   // the low five bits of 16 sums, then the rest plus kSplitBias
+  Signed,  // as Bytes, of 32 sums: the second 16 are the negatives of the first
+};
+constexpr int64_t table_bytes(TableForm form) { return form == TableForm::Signed ? 64 : 32; }
+
+// Builds `look_ups` tables at `tables` for the activations at `row`, of which `depth` may be read: the others are 0.
+void build_tables(KernelBuilder &kb, const schedules::Layout &layout, TableForm form, llvm::Value *row,
+                  llvm::Value *depth, llvm::Value *look_ups, llvm::Value *tables);
 
 }  // namespace bittern::codegen

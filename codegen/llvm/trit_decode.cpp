@@ -93,23 +93,24 @@ Values decode_tall(FunctionBuilder &f, Isa &isa, const Layout &layout, Value *un
   return layout.cell.fraction_bits != 0 ? decode_words(f, isa, layout, unit) : decode_bytes(f, isa, layout, unit);
 }
 
-Value *table_index(FunctionBuilder &f, Isa &isa, const Layout &, Value *unit, int64_t look_up) {
-  return isa.masked(load_bytes(f, isa, unit, look_up / 2 * kBytes), look_up % 2 == 0 ? 0 : 4, 15);
+Value *table_index(Isa &isa, const LoadBytes &load, int64_t look_up) {
+  return isa.masked(load(look_up / 2 * kBytes), look_up % 2 == 0 ? 0 : 4, 15);
 }
 
-Value *table_sign(FunctionBuilder &f, Isa &isa, const Layout &layout, Value *unit, int64_t look_up) {
+Value *table_sign(FunctionBuilder &f, Isa &isa, const Layout &layout, const LoadBytes &load, int64_t look_up) {
   if (layout.planes.size() == 1) return nullptr;
   Value *bit = splat(isa.bytes(), int64_t{1} << look_up);
-  Value *signs = f.b.CreateAnd(load_bytes(f, isa, unit, layout.planes[1].offset), bit);
+  Value *signs = f.b.CreateAnd(load(layout.planes[1].offset), bit);
   return f.b.CreateSExt(f.b.CreateICmpEQ(signs, bit), isa.bytes());
 }
 
 Values decode_lanes(FunctionBuilder &f, Isa &isa, const Layout &layout, Value *unit) {
   llvm::IRBuilder<> &b = f.b;
   const int64_t trits = layout.cell.trits(), look_ups = layout.k_tile / trits;
+  const LoadBytes load = [&](int64_t offset) { return load_bytes(f, isa, unit, offset); };
   Values codes;
   for (int64_t i = 0; i < look_ups; ++i) {
-    Value *index = table_index(f, isa, layout, unit, i), *sign = table_sign(f, isa, layout, unit, i);
+    Value *index = table_index(isa, load, i), *sign = table_sign(f, isa, layout, load, i);
     for (int64_t t = 0; t < trits; ++t) {
       std::vector<int> table;
       for (int state = 0; state < (sign ? 14 : 9); ++state)

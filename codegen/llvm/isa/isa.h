@@ -46,9 +46,8 @@ class Isa {
   // Table look-up: byte i of the result is tables[i / 16 * 16 + indices[i]]. Indices lie in 0 .. 15. Vectors of a
   // multiple of 16 bytes; every 16 bytes have a table of their own.
   virtual llvm::Value *look_up(llvm::Value *tables, llvm::Value *indices);
-  // Whether one instruction looks up bytes in a table of 64, and that look-up: tables and indices are <64 x i8>, byte i
-  // is table[indices[i]], indices in 0 .. 63. look_up_64 may be called only where has_look_up_64() says so.
-  virtual bool has_look_up_64() const { return false; }
+  // Look-up in a table of 64 bytes: table and indices are <64 x i8>, byte i is table[indices[i]], indices in 0 .. 63.
+  // Only where Target::look_up_table says that one instruction does it.
   virtual llvm::Value *look_up_64(llvm::Value *table, llvm::Value *indices);
 
   // Lane r: the sum of vector r's lanes. `vectors`: 1, 2, 4 or 8 of <8 x i32>; gives an i32 or as many lanes.

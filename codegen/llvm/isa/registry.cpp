@@ -14,7 +14,7 @@ const std::vector<IsaRow> &isa_registry() {
       {"ssse3", make<Ssse3Isa>, ssse3_instructions},
       {"avx2", make<Avx2Isa>, avx2_instructions},
       {"avx-vnni", make_avx_vnni, avx_vnni_instructions},
-      {"avx512-bw", make_avx512_bw, avx512_bw_instructions},
+      {"avx512-bw", make<Avx512BwIsa>, avx512_bw_instructions},
       {"avx512-vnni", make_avx512_vnni, avx512_vnni_instructions},
       {"neon", make<NeonIsa>, neon_instructions},
       {"neon-dot", make_neon_dot, neon_dot_instructions},

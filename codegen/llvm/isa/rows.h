@@ -36,6 +36,14 @@ class Avx2Isa : public GenericIsa {
   llvm::Value *look_up(llvm::Value *tables, llvm::Value *indices) override;
 };
 
+class Avx512BwIsa : public Avx2Isa {
+ public:
+  using Avx2Isa::Avx2Isa;
+  llvm::Value *accumulate(llvm::Value *sum, llvm::Value *codes, llvm::Value *activations) override;
+  llvm::Value *multiply_add_halves(llvm::Value *x, llvm::Value *y) override;
+  llvm::Value *look_up(llvm::Value *tables, llvm::Value *indices) override;
+};
+
 class NeonIsa : public GenericIsa {
  public:
   using GenericIsa::GenericIsa;
@@ -55,7 +63,6 @@ const std::vector<Instruction> &ssse3_instructions();
 const std::vector<Instruction> &avx2_instructions();
 std::unique_ptr<Isa> make_avx_vnni(FunctionBuilder &f, unsigned lanes);
 const std::vector<Instruction> &avx_vnni_instructions();
-std::unique_ptr<Isa> make_avx512_bw(FunctionBuilder &f, unsigned lanes);
 const std::vector<Instruction> &avx512_bw_instructions();
 std::unique_ptr<Isa> make_avx512_vnni(FunctionBuilder &f, unsigned lanes);
 const std::vector<Instruction> &avx512_vnni_instructions();

@@ -21,27 +21,28 @@ const Instruction kPmaddwd{"pmaddwd.512",
                            {},
                            meaning::multiply_add_halves};
 
-class Avx512BwIsa : public Avx2Isa {
- public:
-  using Avx2Isa::Avx2Isa;
-  llvm::Value *accumulate(llvm::Value *sum, llvm::Value *codes, llvm::Value *activations) override {
-    if (lanes_ < 64) return Avx2Isa::accumulate(sum, codes, activations);
-    return f_.b.CreateAdd(sum, in_registers(64, kPmaddubsw, {codes, activations}));
-  }
-  llvm::Value *multiply_add_halves(llvm::Value *x, llvm::Value *y) override {
-    if (lanes_ < 64) return Avx2Isa::multiply_add_halves(x, y);
-    return in_registers(64, kPmaddwd, {x, y});
-  }
-};
+const Instruction kPshufb{"pshufb.512",          "vpshufb", BT_ISA_AVX512, llvm::Intrinsic::x86_avx512_pshuf_b_512, {},
+                          meaning::shuffle_bytes};
 
 }  // namespace
 
-std::unique_ptr<Isa> make_avx512_bw(FunctionBuilder &f, unsigned lanes) {
-  return std::make_unique<Avx512BwIsa>(f, lanes);
+llvm::Value *Avx512BwIsa::accumulate(llvm::Value *sum, llvm::Value *codes, llvm::Value *activations) {
+  if (lanes_ < 64) return Avx2Isa::accumulate(sum, codes, activations);
+  return f_.b.CreateAdd(sum, in_registers(64, kPmaddubsw, {codes, activations}));
+}
+
+llvm::Value *Avx512BwIsa::multiply_add_halves(llvm::Value *x, llvm::Value *y) {
+  if (lanes_ < 64) return Avx2Isa::multiply_add_halves(x, y);
+  return in_registers(64, kPmaddwd, {x, y});
+}
+
+llvm::Value *Avx512BwIsa::look_up(llvm::Value *tables, llvm::Value *indices) {
+  if (lanes_ < 64) return Avx2Isa::look_up(tables, indices);
+  return in_registers(64, kPshufb, {tables, indices});
 }
 
 const std::vector<Instruction> &avx512_bw_instructions() {
-  static const std::vector<Instruction> rows = {kPmaddubsw, kPmaddwd};
+  static const std::vector<Instruction> rows = {kPmaddubsw, kPmaddwd, kPshufb};
   return rows;
 }
 

@@ -18,30 +18,37 @@ const Instruction kEvex{
 const Instruction kVpermb{
     "vpermb.512", "vpermb", BT_ISA_AVX512VBMI, llvm::Intrinsic::x86_avx512_permvar_qi_512, {}, meaning::permute_bytes};
 
-class VnniIsa : public Avx2Isa {
+template <typename Base>
+class VnniIsa : public Base {
  public:
-  VnniIsa(FunctionBuilder &f, unsigned lanes, const Instruction &dot) : Avx2Isa(f, lanes), dot_(dot) {}
-  llvm::Type *partial() const override { return words(); }
+  VnniIsa(FunctionBuilder &f, unsigned lanes, const Instruction &dot) : Base(f, lanes), dot_(dot) {}
+  llvm::Type *partial() const override { return this->words(); }
   llvm::Value *accumulate(llvm::Value *sum, llvm::Value *codes, llvm::Value *activations) override {
-    return in_registers(32, dot_, {sum, f_.b.CreateBitCast(codes, words()), f_.b.CreateBitCast(activations, words())});
+    llvm::IRBuilder<> &b = this->f_.b;
+    return this->in_registers(
+        32, dot_, {sum, b.CreateBitCast(codes, this->words()), b.CreateBitCast(activations, this->words())});
   }
   llvm::Value *widen(llvm::Value *sum) override { return sum; }
-  bool has_look_up_64() const override { return (f_.target.isa_needs & kVpermb.isa_needs) != 0; }
-  llvm::Value *look_up_64(llvm::Value *table, llvm::Value *indices) override {
-    return codegen::emit(f_, kVpermb, {table, indices});
-  }
 
  private:
   const Instruction &dot_;
 };
 
+class Avx512VnniIsa : public VnniIsa<Avx512BwIsa> {
+ public:
+  using VnniIsa::VnniIsa;
+  llvm::Value *look_up_64(llvm::Value *table, llvm::Value *indices) override {
+    return codegen::emit(f_, kVpermb, {table, indices});
+  }
+};
+
 }  // namespace
 
 std::unique_ptr<Isa> make_avx_vnni(FunctionBuilder &f, unsigned lanes) {
-  return std::make_unique<VnniIsa>(f, lanes, kVex);
+  return std::make_unique<VnniIsa<Avx2Isa>>(f, lanes, kVex);
 }
 std::unique_ptr<Isa> make_avx512_vnni(FunctionBuilder &f, unsigned lanes) {
-  return std::make_unique<VnniIsa>(f, lanes, kEvex);
+  return std::make_unique<Avx512VnniIsa>(f, lanes, kEvex);
 }
 
 const std::vector<Instruction> &avx_vnni_instructions() {

@@ -88,9 +88,11 @@ TEST_CASE("extremes stay inside bytes, int16 and int32 at the deepest K") {
   const std::vector<Fill> fills = {Fill::Ones, Fill::MinusOnes, Fill::Extremes, Fill::Lowest};
   check(dense, base3("t5r5", 1, 2), kAvx2, deep, fills);
   check(dense, base3("u16x10r10", 1, 1), kAvx2, deep, fills);
-  check(dense, lut("tl1r64", 2, 2, 0, 120), kAvx2, deep, fills);
-  check(dense, lut("tl1r64", 2, 2, 1), kAvx2, deep, fills);
-  check(dense, lut("tl2r64", 2, 2, 0), kAvx2, deep, fills);
+  for (const char *target : runnable_targets()) {
+    check(dense, lut("tl1r64", 2, 2, 0, 120), target, deep, fills);
+    check(dense, lut("tl1r64", 2, 2, 1), target, deep, fills);
+    check(dense, lut("tl2r64", 2, 2, 0), target, deep, fills);
+  }
 }
 
 TEST_CASE("kernels nobody has seen before") {
@@ -165,14 +167,17 @@ TEST_CASE("what these templates cannot do is illegal, with the reason") {
 
 TEST_CASE("the instructions of a weight are counted in the machine code, and about as many as was predicted") {
   const KernelSpec &dense = compiler::builtin_kernel("w2a8_matmul");
-  const schedules::Target &avx2 = schedules::find_target(kAvx2);
   const Sizes fixed = {{"N", 2560}, {"K", 2560}}, sizes = {{"M", 1}, {"N", 2560}, {"K", 2560}};
-  for (const Schedule &s : {base3("t5r20", 2, 1), base3("t5r5", 1, 1), base3("u16x10r10", 1, 1), lut("tl1r64", 2, 1, 1),
-                            lut("tl1r64", 2, 1, 0), lut("tl2r64", 2, 1, 0)}) {
-    const double counted = codegen::compile({dense, s, avx2, fixed, 1, 1, "counted"}).descriptor.instructions;
-    const double predicted = schedules::operations(dense, sizes, s, avx2);
-    MESSAGE(schedules::print_schedule(s) << ": " << counted << " counted, " << predicted << " predicted");
-    CHECK(counted > 0.75 * predicted);
-    CHECK(counted < 2 * predicted);
+  for (const char *name : {kAvx2, "x86-64-avx512bw", "x86-64-avx512vbmi"}) {
+    const schedules::Target &target = schedules::find_target(name);
+    for (const Schedule &s : {base3("t5r20", 2, 1), base3("t5r5", 1, 1), base3("u16x10r10", 1, 1),
+                              lut("tl1r64", 2, 1, 1), lut("tl1r64", 2, 1, 0), lut("tl2r64", 2, 1, 0)}) {
+      const double counted = codegen::compile({dense, s, target, fixed, 1, 1, "counted"}).descriptor.instructions;
+      const double predicted = schedules::operations(dense, sizes, s, target);
+      MESSAGE(target.name << " " << schedules::print_schedule(s) << ": " << counted << " counted, " << predicted
+                          << " predicted");
+      CHECK(counted > 0.75 * predicted);
+      CHECK(counted < 2 * predicted);
+    }
   }
 }
