@@ -1,5 +1,5 @@
-// The engine's own promises, on a synthetic model: splits at any place give the same bits, every precision of embedding
-// and head, limits with clear errors, figures that add up, and no allocation while tokens are made.
+// The engine's own promises, on a synthetic model: every precision of embedding and head, limits with clear errors,
+// figures that add up, and no allocation while tokens are made. Long prompts: long_prompt_test.cpp.
 #include "runtime/engine/engine.h"
 
 #include <doctest/doctest.h>
@@ -13,6 +13,7 @@
 #include "runtime/engine/generate.h"
 #include "runtime/error.h"
 #include "runtime/io/float_formats.h"
+#include "tests/demo_engine.h"
 #include "tests/made_model.h"
 
 namespace {
@@ -37,24 +38,9 @@ __attribute__((noinline)) void operator delete(void *memory, size_t) noexcept { 
 #endif
 
 using namespace bittern::runtime;
+using namespace bittern::test;
 
 namespace {
-
-EngineOptions options_of(int threads = 2, int64_t context = 0) {
-  EngineOptions options;
-  options.threads = threads;
-  options.context = context;
-  options.prepacked_cache = false;
-  return options;
-}
-
-std::vector<int32_t> some_tokens(size_t count) {
-  std::vector<int32_t> tokens(count);
-  for (size_t i = 0; i < count; ++i) tokens[i] = static_cast<int32_t>(i * 2654435761u % 4096);
-  return tokens;
-}
-
-std::vector<float> copy(std::span<const float> values) { return {values.begin(), values.end()}; }
 
 // A synthetic model whose embedding and head are held in other formats, with values that all of them can hold.
 class Reformatted : public ModelSource {
@@ -123,97 +109,6 @@ class Reformatted : public ModelSource {
 };
 
 }  // namespace
-
-TEST_CASE("a prompt longer than a chunk gives the same bits however it is cut") {
-  const std::vector<int32_t> tokens = some_tokens(300);
-  Engine engine(synthetic_model("demo"), options_of());
-  const std::vector<float> whole = copy(engine.prefill(tokens));
-  CHECK(engine.position() == 300);
-  for (const std::vector<size_t> &cuts : {std::vector<size_t>{1, 31, 33, 127, 300}, {128, 129, 257, 300}, {299, 300}}) {
-    engine.reset();
-    size_t at = 0;
-    std::vector<float> last;
-    for (size_t cut : cuts) {
-      last = copy(engine.prefill({tokens.data() + at, cut - at}));
-      at = cut;
-    }
-    CHECK(last == whole);
-  }
-  engine.reset();
-  std::vector<float> rows;
-  engine.logits(tokens, [&](int64_t first, int64_t count, const float *data) {
-    CHECK(static_cast<size_t>(first) * 4096 == rows.size());
-    rows.insert(rows.end(), data, data + count * 4096);
-  });
-  CHECK(rows.size() == 300 * 4096);
-  CHECK(std::vector<float>(rows.end() - 4096, rows.end()) == whole);
-  Engine half(synthetic_model("demo"), [] {
-    EngineOptions options = options_of(3);
-    options.kv = KvType::F16;
-    return options;
-  }());
-  const std::vector<float> first = copy(half.prefill(tokens));
-  half.reset();
-  half.prefill({tokens.data(), 77});
-  CHECK(copy(half.prefill({tokens.data() + 77, 223})) == first);
-}
-
-TEST_CASE("a sequence that goes back gives the bits of one that never went further") {
-  const std::vector<int32_t> tokens = some_tokens(200);
-  std::vector<int32_t> other(tokens.begin(), tokens.begin() + 70);
-  for (int32_t i = 0; i < 60; ++i) other.push_back(i * 31 % 4096);
-  Engine engine(synthetic_model("demo"), options_of());
-  const std::vector<float> straight = copy(engine.prefill(other));
-  for (const int64_t back : {0, 1, 31, 32, 33, 64, 70}) {
-    engine.reset();
-    engine.prefill(tokens);
-    engine.rewind(back);
-    CHECK(engine.position() == back);
-    CHECK(copy(engine.prefill({other.data() + back, other.size() - static_cast<size_t>(back)})) == straight);
-  }
-  engine.rewind(130);
-  CHECK(engine.position() == 130);
-  CHECK_THROWS_WITH_AS(engine.rewind(131), doctest::Contains("cannot go back to position 131"), Error);
-  CHECK_THROWS_AS(engine.rewind(-1), Error);
-  // Every page is given back: the whole context can be filled again and again.
-  Engine small(synthetic_model("demo"), options_of(1, 64));
-  for (int round = 0; round < 5; ++round) {
-    small.rewind(round == 0 ? 0 : 10);
-    small.prefill({tokens.data(), round == 0 ? 64u : 54u});
-    CHECK(small.position() == 64);
-  }
-}
-
-TEST_CASE("a long prompt can be stopped between its chunks, and gone on with") {
-  const std::vector<int32_t> tokens = some_tokens(300);
-  Engine engine(synthetic_model("demo"), options_of());
-  const std::vector<float> whole = copy(engine.prefill(tokens));
-  engine.reset();
-  std::atomic<bool> stop{true};
-  CHECK(engine.prefill(tokens, &stop).empty());
-  CHECK(engine.position() == 0);
-  GenerateOptions options;
-  options.interrupt = &stop;
-  Generation made = generate(engine, tokens, options, [](int32_t) { return true; });
-  CHECK(made.reason == StopReason::Caller);
-  CHECK(made.tokens.empty());
-  CHECK(made.prefilled == 0);
-  stop = false;
-  CHECK(copy(engine.prefill(tokens, &stop)) == whole);
-  // What is kept of the old sequence is not run again, and the tokens are the same.
-  options.count = 5;
-  const std::vector<int32_t> fresh = generate(engine, tokens, options, [](int32_t) { return true; }).tokens;
-  for (const int64_t kept : {0, 1, 128, 299, 300}) {
-    options.kept = kept;
-    made = generate(engine, tokens, options, [](int32_t) { return true; });
-    CHECK(made.tokens == fresh);
-    CHECK(made.prefilled == 300 - std::min<int64_t>(kept, 299));
-  }
-  options.stops = {fresh[2]};
-  made = generate(engine, tokens, options, [](int32_t) { return true; });
-  CHECK(made.reason == StopReason::StopId);
-  CHECK(made.tokens.size() <= 3);
-}
 
 TEST_CASE("embedding and head in bf16, f16 and f32, tied or not, give the same logits for the same values") {
   const std::vector<int32_t> tokens = some_tokens(5);
