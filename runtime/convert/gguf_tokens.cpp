@@ -45,7 +45,8 @@ void add_gguf_tokens(const Conversion &conversion, GgufMetadata &metadata) {
     t = gguf_of_spec(*spec, c.vocab);
     add_vocabulary(t, metadata);
   } else {
-    metadata.string("tokenizer.ggml.model", "none");  // llama.cpp's name for a model without a vocabulary
+    // No vocabulary, in the word that llama.cpp of any age knows; "none" is a newer one.
+    metadata.string("tokenizer.ggml.model", "no_vocab");
   }
   // A model's own BOS goes in front of a text also where its tokenizer.json does not say so.
   const bool own_bos = c.bos >= 0 && !(t.add_bos && *t.add_bos);

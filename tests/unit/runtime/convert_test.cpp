@@ -17,6 +17,7 @@
 #include "runtime/model/base3.h"
 #include "runtime/model/bittern_config.h"
 #include "runtime/model/bittern_file.h"
+#include "runtime/model/gguf_file.h"
 #include "runtime/model/head_order.h"
 #include "runtime/model/int2_layout.h"
 #include "runtime/tokenizer/tokenizer.h"
@@ -250,6 +251,15 @@ TEST_CASE("packed safetensors: scales in bf16 where exact, norms in the smallest
   CHECK(contains(written.notes[0], "14 of 14 weight_scale tensors are F32"));
   CHECK(contains(read(folder.path("b/model.safetensors")).substr(0, 30000), R"("F32")"));
   CHECK(!contains(read(folder.path("a/model.safetensors")).substr(0, 30000), R"("F32")"));
+}
+
+TEST_CASE("GGUF without a tokenizer: the name of none that older readers know too, and the size they then look for") {
+  const ScratchFolder folder;
+  write(MadeUpSource(llama()), "gguf-f16", folder.path("a"));
+  const GgufFile file(folder.path("a"));
+  CHECK(file.get("tokenizer.ggml.model").string() == "no_vocab");
+  CHECK(file.get("llama.vocab_size").integer(0, 1000) == 300);
+  CHECK(file.find("tokenizer.ggml.tokens") == nullptr);
 }
 
 TEST_CASE("every model at hand goes through every format that holds it, and back, byte for byte") {
