@@ -30,7 +30,8 @@ add_library(bittern_run_once INTERFACE)
 target_compile_options(bittern_run_once INTERFACE $<$<CONFIG:Release>:-O1>)
 if(BITTERN_SANITIZE)
   target_compile_options(bittern_options INTERFACE -fsanitize=${BITTERN_SANITIZE} -fno-omit-frame-pointer
-                         -fno-sanitize-recover=all)
+                         -fno-sanitize-recover=all
+                         $<$<CXX_COMPILER_ID:Clang>:-fsanitize-ignorelist=${CMAKE_SOURCE_DIR}/cmake/sanitizer-ignore.txt>)
   target_link_options(bittern_options INTERFACE -fsanitize=${BITTERN_SANITIZE})
 endif()
 if(BITTERN_FUZZ)

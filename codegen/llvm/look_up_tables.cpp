@@ -39,8 +39,7 @@ void build_tables(KernelBuilder &kb, const Layout &layout, TableForm form, Value
   const auto bytes_of_table = static_cast<unsigned>(table_bytes(form));
   llvm::Type *bytes = kb.vector(b.getInt8Ty(), bytes_of_table);
   const auto build = [&](Value *look_up, bool guarded) {
-    Value *sums = nullptr;
-    for (int64_t t = 0; t < trits; ++t) {
+    const auto term = [&](int64_t t) {
       Value *k = b.CreateAdd(b.CreateMul(look_up, kb.i64(trits)), kb.i64(t)), *at = k, *inside = nullptr;
       if (guarded) {
         inside = b.CreateICmpSLT(k, depth);
@@ -49,9 +48,10 @@ void build_tables(KernelBuilder &kb, const Layout &layout, TableForm form, Value
       Value *activation = b.CreateSExt(
           b.CreateAlignedLoad(b.getInt8Ty(), b.CreateGEP(b.getInt8Ty(), row, at), llvm::Align(1)), b.getInt16Ty());
       if (guarded) activation = b.CreateSelect(inside, activation, b.getInt16(0));
-      Value *term = b.CreateMul(b.CreateVectorSplat(kEntries, activation), factor[static_cast<size_t>(t)]);
-      sums = sums ? b.CreateAdd(sums, term) : term;
-    }
+      return b.CreateMul(b.CreateVectorSplat(kEntries, activation), factor[static_cast<size_t>(t)]);
+    };
+    Value *sums = term(0);
+    for (int64_t t = 1; t < trits; ++t) sums = b.CreateAdd(sums, term(t));
     if (form == TableForm::Signed) {
       std::vector<int> both;
       for (int i = 0; i < static_cast<int>(2 * kEntries); ++i) both.push_back(i);
