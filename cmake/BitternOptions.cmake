@@ -25,7 +25,8 @@ target_compile_options(bittern_options INTERFACE -Wall -Wextra -Wpedantic -Wshad
 target_compile_options(bittern_options INTERFACE $<$<CXX_COMPILER_ID:Clang>:-Wno-deprecated-declarations>)
 target_include_directories(bittern_options INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_definitions(bittern_options INTERFACE BITTERN_VERSION="${PROJECT_VERSION}")
-# Code that is run once and calls what is fast: tests, programs, code generators, the tuner. Its compile time is what counts.
+# Code that is run once and calls what is fast: tests, programs, code generators, the tuner. Its compile time is what
+# counts.
 add_library(bittern_run_once INTERFACE)
 target_compile_options(bittern_run_once INTERFACE $<$<CONFIG:Release>:-O1>)
 if(BITTERN_SANITIZE)

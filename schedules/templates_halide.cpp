@@ -81,10 +81,13 @@ int64_t tokens_of(const Sizes &sizes) {
   return found == sizes.end() ? 0 : found->second;
 }
 
+constexpr int64_t kGemvChunk = 8, kGemmChunk = 10;  // where a schedule does not say
+
 // Sums of both ternary templates: int16 over `chunk` blocks of 128 weights (8 products a lane and block), int32 over
 // the whole depth.
+template <int64_t kDefaultChunk>
 std::optional<std::string> overflow(const KernelSpec &spec, const Sizes &sizes, const Schedule &s, const Target &) {
-  const int64_t chunk = s.get("chunk", s.template_name == "gemm" ? 10 : 8);
+  const int64_t chunk = s.get("chunk", kDefaultChunk);
   if (const auto reason = compiler::accumulator_overflow(Interval{0, 2}, kActivation, 8 * chunk, 16))
     return fmt::format("chunk={}: {}", chunk, *reason);
   for (const Contraction &c : facts(spec).contractions) {
@@ -117,7 +120,7 @@ std::vector<Param> gemv_params(const KernelSpec &, const Target &) {
   return {{"rows", {1, 2, 4, 8}, 4, "weight rows that are summed together"},
           {"tokens", {1, 2, 4}, 1, "activation rows that a unit of weights meets"},
           {"unroll", {1, 2}, 1, "blocks of 128 weights a loop step"},
-          {"chunk", {4, 8, 16}, 8, "blocks of 128 weights summed in int16 before widening"},
+          {"chunk", {4, 8, 16}, kGemvChunk, "blocks of 128 weights summed in int16 before widening"},
           {"prefetch", {0, 1024, 2048, 4096, 8192}, 0, "bytes of weights fetched ahead"}};
 }
 
@@ -133,7 +136,7 @@ std::optional<std::string> illegal_gemv(const KernelSpec &spec, const Sizes &siz
   if (rows * tokens > 8) return fmt::format("rows={} times tokens={} sums do not fit 16 registers", rows, tokens);
   if (const int64_t m = tokens_of(sizes); m > 0 && tokens > m)
     return fmt::format("tokens={} is more than M={}", tokens, m);
-  return illegal_sums(spec, sizes, s.get("chunk", 8), gemv_params(spec, target));
+  return illegal_sums(spec, sizes, s.get("chunk", kGemvChunk), gemv_params(spec, target));
 }
 
 // Cycles of a processor that does four vector operations a cycle and reads eight bytes of cold weights meanwhile.
@@ -155,7 +158,8 @@ Work work_of(const KernelSpec &spec, const Sizes &sizes) {
 double gemv_prior(const KernelSpec &spec, const Sizes &sizes, const Schedule &s, const Target &) {
   const Work work = work_of(spec, sizes);
   const auto tokens = static_cast<double>(s.get("tokens", 1)), rows = static_cast<double>(s.get("rows", 4));
-  const double a_unit = 7 + tokens * (8 + 2.0 / static_cast<double>(s.get("chunk", 8)) + 0.6) + 2 * tokens / rows;
+  const double a_unit =
+      7 + tokens * (8 + 2.0 / static_cast<double>(s.get("chunk", kGemvChunk)) + 0.6) + 2 * tokens / rows;
   const double operations = std::ceil(work.m / tokens) * work.units * a_unit / kOperationsPerCycle;
   double cost = std::max(operations, work.read) + 0.25 * std::min(operations, work.read);
   const int64_t prefetch = s.get("prefetch", 0);
@@ -186,12 +190,12 @@ std::optional<std::string> illegal_gemm(const KernelSpec &spec, const Sizes &siz
     if (m < 8) return fmt::format("M={} is too few to share unpacked weights", m);
     if (mb >= 2 * m) return fmt::format("mb={} is far more than M={}", mb, m);
   }
-  return illegal_sums(spec, sizes, s.get("chunk", 10), gemm_params(spec, target));
+  return illegal_sums(spec, sizes, s.get("chunk", kGemmChunk), gemm_params(spec, target));
 }
 
 double gemm_prior(const KernelSpec &spec, const Sizes &sizes, const Schedule &s, const Target &) {
   const Work work = work_of(spec, sizes);
-  const auto mb = static_cast<double>(s.get("mb", 16)), chunk = static_cast<double>(s.get("chunk", 10));
+  const auto mb = static_cast<double>(s.get("mb", 16)), chunk = static_cast<double>(s.get("chunk", kGemmChunk));
   const double unpack = work.units * 30;
   double tile = 8 + 6 / chunk;  // products; sums across vectors
   if (s.get("order", 1) == 0) tile += 1;
@@ -250,7 +254,7 @@ std::vector<Template> halide_templates() {
            gemv_prior,
            no_defaults,
            {},
-           overflow},
+           overflow<kGemvChunk>},
           {"halide",
            "gemm",
            "ternary weights times many int8 vectors, unpacked once per block of rows",
@@ -261,7 +265,7 @@ std::vector<Template> halide_templates() {
            gemm_prior,
            no_defaults,
            {},
-           overflow},
+           overflow<kGemmChunk>},
           {"halide", "loops", "any kernel without sums of ternary weights, vectorised along rows or sums", loops_apply,
            loops_params, loops_layouts, illegal_loops, loops_prior, no_defaults}};
 }

@@ -23,6 +23,6 @@ inline std::vector<int32_t> some_tokens(size_t count) {
   return tokens;
 }
 
-inline std::vector<float> copy(std::span<const float> values) { return {values.begin(), values.end()}; }
+inline std::vector<float> values_of(std::span<const float> values) { return {values.begin(), values.end()}; }
 
 }  // namespace bittern::test

@@ -17,8 +17,7 @@ namespace bittern::tuning {
 int64_t best_arm(Field &field, size_t t);
 
 // The best of each layout that may still win, measured together: what they were found by was measured at other
-// moments, and a neighbour's minute would choose the layout.
-// `all`: of every layout, however slow.
+// moments, and a neighbour's minute would choose the layout. `all`: of every layout, however slow.
 void compare_layouts(Field &field, size_t threads, bool all, std::chrono::steady_clock::time_point until);
 
 // What compare_layouts() has measured, fastest first; nothing of a kernel without ternary weights.

@@ -4,11 +4,9 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "compiler/error.h"
 #include "runtime/machine/machine.h"
-#include "schedules/layout.h"
 #include "tuning_db/companions.h"
 #include "tuning_db/field.h"
 #include "tuning_db/layout_choice.h"

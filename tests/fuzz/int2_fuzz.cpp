@@ -7,13 +7,13 @@
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <string>
 #include <vector>
 
 #include "runtime/error.h"
 #include "runtime/model/labels.h"
 #include "runtime/model/model_source.h"
+#include "tests/scratch_folder.h"
 
 using namespace bittern::runtime;
 
@@ -25,18 +25,11 @@ constexpr const char *kConfig = R"({"architectures": ["BitNetForCausalLM"], "voc
   "tie_word_embeddings": true, "quantization_config": {"quant_method": "bitnet", "linear_class": "autobitlinear"}})";
 
 // A folder whose tensors are in memory.
-std::string make_folder(int fd) {
-  std::string folder = (std::filesystem::temp_directory_path() / "bittern-fuzz-XXXXXX").string();
-  if (!mkdtemp(folder.data())) std::abort();
-  std::ofstream(folder + "/config.json") << kConfig;
-  std::filesystem::create_symlink("/proc/self/fd/" + std::to_string(fd), folder + "/model_state_int2.safetensors");
-  static std::string made;
-  made = folder;
-  std::atexit([] {
-    std::error_code ignored;
-    std::filesystem::remove_all(made, ignored);
-  });
-  return folder;
+const std::string &make_folder(int fd) {
+  static const bittern::test::ScratchFolder folder;
+  folder.write("config.json", kConfig);
+  std::filesystem::create_symlink("/proc/self/fd/" + std::to_string(fd), folder.path("model_state_int2.safetensors"));
+  return folder.root();
 }
 
 template <typename Read>
@@ -51,7 +44,7 @@ void try_to(const Read &read) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static const int fd = memfd_create("fuzz", MFD_CLOEXEC);
-  static const std::string folder = make_folder(fd);
+  static const std::string &folder = make_folder(fd);
   if (ftruncate(fd, 0) != 0 || pwrite(fd, data, size, 0) != static_cast<ssize_t>(size)) std::abort();
   try_to([&] {
     const auto source = open_model(folder);

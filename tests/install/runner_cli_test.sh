@@ -8,30 +8,20 @@ worker=$2/bin/bitnet-worker
 liar="python3 $1/tests/proof/lying_runner.py"
 . "$1/tests/from_outside.sh" "$tune" "$worker"
 
-# refuses WORDS COMMAND...: exit status 1, nothing on stdout, one line on stderr with these words.
-refuses() {
-  local words=$1 status=0
-  shift
-  "$@" >"$scratch/out" 2>"$scratch/err" || status=$?
-  [ $status = 1 ] || complain "$*: exit status $status: $(cat "$scratch/err")"
-  [ ! -s "$scratch/out" ] || complain "$*: printed $(cat "$scratch/out")"
-  [ "$(wc -l <"$scratch/err")" = 1 ] || complain "$*: not one line: $(cat "$scratch/err")"
-  grep -qF -- "$words" "$scratch/err" || complain "$*: no '$words' in: $(cat "$scratch/err")"
-}
 small=(--shapes 32x64 --batch 1 -t 1 --quiet)
 mkdir "$scratch/full"
 echo mine >"$scratch/full/file"
-refuses 'unknown target "vax"; known: x86-64' "$tune" "${small[@]}" --target vax --emit-only -o "$scratch/new"
-refuses 'needs a folder: -o DIR' "$tune" "${small[@]}" --target aarch64-neon --emit-only
-refuses 'is not empty' "$tune" "${small[@]}" --target aarch64-neon --emit-only -o "$scratch/full"
-refuses 'cannot create the folder' "$tune" "${small[@]}" --target aarch64-neon --emit-only -o /proc/none/there
-refuses 'cannot create the folder' "$tune" "${small[@]}" --target aarch64-neon --emit-only -o "$scratch/full/file"
-refuses 'target aarch64-neon needs instructions that' "$tune" "${small[@]}" --target aarch64-neon
-refuses "runner 'false': exit with status 1" "$tune" "${small[@]}" --runner false
-refuses "runner 'no-such-command': exit with status 127" "$tune" "${small[@]}" --runner no-such-command
-refuses 'is emulated, so it can prove kernels but not time them: give --patience estimate' \
+refuses 1 'unknown target "vax"; known: x86-64' "$tune" "${small[@]}" --target vax --emit-only -o "$scratch/new"
+refuses 1 'needs a folder: -o DIR' "$tune" "${small[@]}" --target aarch64-neon --emit-only
+refuses 1 'is not empty' "$tune" "${small[@]}" --target aarch64-neon --emit-only -o "$scratch/full"
+refuses 1 'cannot create the folder' "$tune" "${small[@]}" --target aarch64-neon --emit-only -o /proc/none/there
+refuses 1 'cannot create the folder' "$tune" "${small[@]}" --target aarch64-neon --emit-only -o "$scratch/full/file"
+refuses 1 'target aarch64-neon needs instructions that' "$tune" "${small[@]}" --target aarch64-neon
+refuses 1 "runner 'false': exit with status 1" "$tune" "${small[@]}" --runner false
+refuses 1 "runner 'no-such-command': exit with status 127" "$tune" "${small[@]}" --runner no-such-command
+refuses 1 'is emulated, so it can prove kernels but not time them: give --patience estimate' \
   "$tune" "${small[@]}" --runner "$liar emulated $worker"
-refuses 'claims a proof of another kernel' "$tune" "${small[@]}" --patience estimate --runner "$liar other-kernel $worker"
+refuses 1 'claims a proof of another kernel' "$tune" "${small[@]}" --patience estimate --runner "$liar other-kernel $worker"
 [ "$(ls "$scratch/full")" = file ] || complain "a refused command wrote into the folder"
 [ ! -e "$scratch/new" ] || complain "a refused command made its folder"
 
@@ -47,9 +37,9 @@ assert result["good"] == len(result["kernels"]) > 0 and not result["emulated"], 
 printf x >>"$scratch/candidates/candidate_0.so"
 "$worker" "$scratch/candidates" >"$scratch/out" 2>&1 && complain "another file was taken for the candidate"
 grep -q 'its file has another hash' "$scratch/out" || complain "no reason: $(cat "$scratch/out")"
-refuses 'cannot read' "$worker" "$scratch/full"
+refuses 1 'cannot read' "$worker" "$scratch/full"
 echo '{}' >"$scratch/full/candidates.json"
-refuses 'is not what bitnet-tune --emit-only writes' "$worker" "$scratch/full"
+refuses 1 'is not what bitnet-tune --emit-only writes' "$worker" "$scratch/full"
 
 # Tuning through a runner gives a pack for that machine, here this one.
 "$tune" "${small[@]}" --patience estimate --runner "$worker" -o "$scratch/pack" >"$scratch/out" 2>&1 ||

@@ -4,12 +4,8 @@
 set -euo pipefail
 tune=$2/bin/bitnet-tune
 data=$1/tests/data
-for program in "$tune" "$2/tests/bin/golden_test" "$2/tests/bin/embedding_test" "$2/tests/bin/demo_test"; do
-  [ -x "$program" ] || { echo "$program is not built" >&2; exit 1; }
-done
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-export BITTERN_CACHE=$scratch/cache BITTERN_EXPECT_TUNED=1
+. "$1/tests/from_outside.sh" "$tune" "$2/tests/bin/golden_test" "$2/tests/bin/embedding_test" "$2/tests/bin/demo_test"
+export BITTERN_EXPECT_TUNED=1
 
 # bitnet_a has the demo model's shapes, embed_gemma3_full those of embed_gemma3_sliding.
 for model in goldens/bitnet_b8_bf16 goldens/bitnet_b_packed goldens/bitnet1b_large goldens/llama_falcon3_packed \

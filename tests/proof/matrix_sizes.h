@@ -24,7 +24,7 @@ inline compiler::Sizes common_sizes(const compiler::KernelSpec &spec) {
     const auto known = kValues.find(name);
     // A group of weights or activations, not of heads.
     const bool columns = name == "G" && std::find(spec.sizes.begin(), spec.sizes.end(), "K") != spec.sizes.end();
-    sizes[name] = columns ? 64 : known != kValues.end() ? known->second : 64;
+    sizes[name] = !columns && known != kValues.end() ? known->second : 64;
   }
   return sizes;
 }

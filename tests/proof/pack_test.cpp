@@ -14,6 +14,7 @@
 #include "runtime/kernels/pack_loader.h"
 #include "runtime/machine/machine.h"
 #include "tests/proof/worker_process.h"
+#include "tests/scratch_folder.h"
 #include "tuning_db/commands.h"
 #include "tuning_db/problem.h"
 
@@ -32,11 +33,10 @@ void spill(const fs::path &path, const std::string &bytes) { std::ofstream(path,
 
 // One pack, made once by the tuner with no timing; each test gets a copy to spoil.
 struct Packs {
-  fs::path cache, folder;
+  test::ScratchFolder scratch;
+  fs::path cache = scratch.root(), folder;
   std::string name;  // without its ending
   Packs() {
-    char base[] = "/tmp/bittern-pack-XXXXXX";
-    cache = mkdtemp(base);
     setenv("BITTERN_CACHE", cache.c_str(), 1);
     TuneCommand tune;
     tune.work.shapes = "48x192";
@@ -51,7 +51,6 @@ struct Packs {
       if (entry.path().extension() == ".json") name = entry.path().stem();
     REQUIRE_FALSE(name.empty());
   }
-  ~Packs() { fs::remove_all(cache); }
 };
 
 const Packs &packs() {

@@ -1,10 +1,8 @@
 // Runs generated contraction kernels against the interpreter: inputs of several kinds, guard pages around every tensor,
 // sentinels in outputs, one call or several over parts of the tiles.
 #pragma once
-#include <dlfcn.h>
 #include <doctest/doctest.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <cstring>
 #include <memory>
@@ -19,6 +17,7 @@
 #include "schedules/layout.h"
 #include "schedules/space.h"
 #include "tests/unit/codegen/guarded_bytes.h"
+#include "tests/unit/codegen/linked.h"
 
 namespace bittern::test::contraction {
 
@@ -34,30 +33,15 @@ class Loaded {
  public:
   Loaded(const KernelSpec &spec, const Schedule &schedule, const std::string &target, const Sizes &fixed = {})
       : compiled_(codegen::compile(
-            {spec, schedule, schedules::find_target(target), fixed, 1, INT64_MAX, "kernel_under_test"})) {
-    char path[] = "/tmp/bittern-contraction-XXXXXX";
-    const int file = mkstemp(path);
-    REQUIRE(file >= 0);
-    close(file);
-    codegen::link_shared(compiled_.objects, {"kernel_under_test"}, path);
-    library_ = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    unlink(path);
-    REQUIRE(library_ != nullptr);
-    dlerror();
-    function_ = reinterpret_cast<bt_kernel_fn>(dlsym(library_, "kernel_under_test"));
-    REQUIRE(dlerror() == nullptr);
-  }
-  ~Loaded() { dlclose(library_); }
-  Loaded(const Loaded &) = delete;
-  Loaded &operator=(const Loaded &) = delete;
+            {spec, schedule, schedules::find_target(target), fixed, 1, INT64_MAX, "kernel_under_test"})),
+        linked_(compiled_.objects, "kernel_under_test") {}
 
   const codegen::Descriptor &descriptor() const { return compiled_.descriptor; }
-  void call(const bt_args &args) const { function_(&args); }
+  void call(const bt_args &args) const { reinterpret_cast<bt_kernel_fn>(linked_.exported())(&args); }
 
  private:
   Compiled compiled_;
-  void *library_ = nullptr;
-  bt_kernel_fn function_ = nullptr;
+  Linked linked_;
 };
 
 enum class Fill { Random, Ones, MinusOnes, Extremes, Lowest };

@@ -1,10 +1,8 @@
 // Runs kernels of the Halide backend against the interpreter: buffers between guard pages, rows set apart by gaps that
 // must keep their sentinel, outputs pre-filled, work split over calls.
 #pragma once
-#include <dlfcn.h>
 #include <doctest/doctest.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <cstring>
 #include <fstream>
@@ -18,6 +16,7 @@
 #include "schedules/layout.h"
 #include "schedules/space.h"
 #include "tests/unit/codegen/guarded_bytes.h"
+#include "tests/unit/codegen/linked.h"
 
 namespace halide_test {
 
@@ -36,30 +35,17 @@ class Loaded {
   Loaded(const KernelSpec &spec, const Schedule &schedule, const Sizes &fixed = {}, int64_t m_max = INT64_MAX,
          const std::string &target = "x86-64-avx2")
       : compiled_(codegen::compile(
-            {spec, schedule, schedules::find_target(target), fixed, 1, m_max, "kernel_under_test", true})) {
-    char path[] = "/tmp/bittern-halide-XXXXXX";
-    const int file = mkstemp(path);
-    REQUIRE(file >= 0);
-    close(file);
-    codegen::link_shared(compiled_.objects, {"kernel_under_test"}, path);
-    library_ = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    unlink(path);
-    REQUIRE(library_ != nullptr);
-    function_ = reinterpret_cast<bt_kernel_fn>(dlsym(library_, "kernel_under_test"));
-    REQUIRE(bool(function_));
-    CHECK(dlsym(library_, "kernel_under_test_halide") == nullptr);
+            {spec, schedule, schedules::find_target(target), fixed, 1, m_max, "kernel_under_test", true})),
+        linked_(compiled_.objects, "kernel_under_test") {
+    CHECK(linked_.find("kernel_under_test_halide") == nullptr);
   }
-  ~Loaded() { dlclose(library_); }
-  Loaded(const Loaded &) = delete;
-  Loaded &operator=(const Loaded &) = delete;
 
   const codegen::Compiled &compiled() const { return compiled_; }
-  void call(const bt_args &args) const { function_(&args); }
+  void call(const bt_args &args) const { reinterpret_cast<bt_kernel_fn>(linked_.exported())(&args); }
 
  private:
   codegen::Compiled compiled_;
-  void *library_ = nullptr;
-  bt_kernel_fn function_ = nullptr;
+  test::Linked linked_;
 };
 
 // What the inputs are filled with.

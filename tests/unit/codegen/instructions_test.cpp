@@ -1,8 +1,6 @@
 // Every row of the instruction tables: where this machine has the instruction, it gives the same bits as the row's
 // meaning, on random and extreme operands; everywhere, the assembly for a target that has it contains it.
-#include <dlfcn.h>
 #include <doctest/doctest.h>
-#include <unistd.h>
 
 #include <cstring>
 #include <random>
@@ -11,7 +9,7 @@
 #include "codegen/backend.h"
 #include "codegen/llvm/isa/probe.h"
 #include "runtime/machine/machine.h"
-#include "tests/scratch_folder.h"
+#include "tests/unit/codegen/linked.h"
 
 using namespace bittern;
 using codegen::InstructionFacts;
@@ -43,21 +41,16 @@ std::vector<uint8_t> operands(int64_t bytes, int64_t count, unsigned seed) {
 }
 
 std::vector<uint8_t> run(const std::string &object, const InstructionFacts &row, const std::vector<uint8_t> &in,
-                         int64_t count, const std::string &path) {
-  codegen::link_shared({object}, {"probe"}, path);
-  void *library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  REQUIRE(library != nullptr);
+                         int64_t count) {
+  const test::Linked probe({object}, "probe");
   std::vector<uint8_t> out(static_cast<size_t>(row.result_bytes * count));
-  reinterpret_cast<ProbeFunction>(dlsym(library, "probe"))(in.data(), out.data(), count);
-  dlclose(library);
-  unlink(path.c_str());
+  reinterpret_cast<ProbeFunction>(probe.exported())(in.data(), out.data(), count);
   return out;
 }
 
 }  // namespace
 
 TEST_CASE("instructions do what their meanings say") {
-  const test::ScratchFolder folder;
   const schedules::Target &host = schedules::host_target(runtime::machine_isa());
   int compared = 0;
   std::set<std::string> names;
@@ -76,9 +69,7 @@ TEST_CASE("instructions do what their meanings say") {
       const std::vector<uint8_t> own = operands(row.operand_bytes[i], kCount, static_cast<unsigned>(i + 1));
       in.insert(in.end(), own.begin(), own.end());
     }
-    const std::string path = folder.path("probe.so");
-    const std::vector<uint8_t> is = run(real.object, row, in, kCount, path),
-                               means = run(meant.object, row, in, kCount, path);
+    const std::vector<uint8_t> is = run(real.object, row, in, kCount), means = run(meant.object, row, in, kCount);
     size_t first = 0;
     while (first < is.size() && is[first] == means[first]) ++first;
     CHECK_MESSAGE(first == is.size(), "result " << first / static_cast<size_t>(row.result_bytes) << ", byte "

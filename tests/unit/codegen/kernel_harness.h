@@ -1,10 +1,8 @@
 // Runs a compiled kernel the way a runtime would, through a linked pack, and holds it against the interpreter: tensors
 // flush against guard pages, strides with gaps, outputs pre-filled with sentinels that must survive between elements.
 #pragma once
-#include <dlfcn.h>
 #include <doctest/doctest.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <cstring>
@@ -19,13 +17,19 @@
 #include "runtime/machine/machine.h"
 #include "schedules/layout.h"
 #include "tests/unit/codegen/guarded_bytes.h"
+#include "tests/unit/codegen/linked.h"
 
 namespace bittern::test {
 
-// A pack linked to a temporary file and loaded.
+// A pack of these kernels.
 class LoadedPack {
  public:
-  LoadedPack(const std::vector<codegen::Compiled> &kernels) {
+  explicit LoadedPack(const std::vector<codegen::Compiled> &kernels) : linked_(objects_of(kernels), "bt_pack_table") {}
+  const bt_pack &pack() const { return *static_cast<const bt_pack *>(linked_.exported()); }
+  const bt_kernel &kernel(size_t i = 0) const { return *pack().kernels[i]; }
+
+ private:
+  static std::vector<std::string> objects_of(const std::vector<codegen::Compiled> &kernels) {
     std::vector<codegen::TableRow> rows;
     std::vector<std::string> objects;
     for (const codegen::Compiled &kernel : kernels) {
@@ -33,27 +37,9 @@ class LoadedPack {
       objects.insert(objects.end(), kernel.objects.begin(), kernel.objects.end());
     }
     objects.push_back(codegen::emit_pack_table(rows, "bt_pack_table", schedules::find_target("x86-64")));
-    char path[] = "/tmp/bittern-pack-XXXXXX";
-    const int file = mkstemp(path);
-    REQUIRE(file >= 0);
-    close(file);
-    codegen::link_shared(objects, {"bt_pack_table"}, path);
-    library_ = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    unlink(path);
-    REQUIRE_MESSAGE(library_ != nullptr, dlerror());
-    pack_ = static_cast<const bt_pack *>(dlsym(library_, "bt_pack_table"));
-    REQUIRE(pack_ != nullptr);
+    return objects;
   }
-  ~LoadedPack() { dlclose(library_); }
-  LoadedPack(const LoadedPack &) = delete;
-  LoadedPack &operator=(const LoadedPack &) = delete;
-  const bt_pack &pack() const { return *pack_; }
-  const bt_kernel &kernel(size_t i = 0) const { return *pack_->kernels[i]; }
-  void *library() const { return library_; }
-
- private:
-  void *library_ = nullptr;
-  const bt_pack *pack_ = nullptr;
+  Linked linked_;
 };
 
 // Names of the targets whose code this machine can run.

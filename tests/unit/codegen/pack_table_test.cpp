@@ -39,14 +39,9 @@ TEST_CASE("a row of the table is the descriptor") {
   std::vector<std::string> objects = compiled.objects;
   objects.push_back(codegen::emit_pack_table({{compiled.descriptor, "the proof", 2, 87.5}}, "bt_pack_table",
                                              schedules::find_target("x86-64")));
-  const std::string path = fmt::format("/tmp/bittern-table-{}.so", getpid());
-  codegen::link_shared(objects, {"bt_pack_table"}, path);
-  void *library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  unlink(path.c_str());
-  REQUIRE(library != nullptr);
-  CHECK(dlsym(library, compiled.descriptor.symbol.c_str()) == nullptr);  // only the table is visible
-  const auto *pack = static_cast<const bt_pack *>(dlsym(library, "bt_pack_table"));
-  REQUIRE(pack != nullptr);
+  const test::Linked linked(objects, "bt_pack_table");
+  CHECK(linked.find(compiled.descriptor.symbol) == nullptr);  // only the table is visible
+  const auto *pack = static_cast<const bt_pack *>(linked.exported());
   CHECK(pack->abi_version == BT_ABI_VERSION);
   CHECK(pack->count == 1);
   CHECK(std::string(pack->generator) == "bittern " BITTERN_VERSION);
@@ -75,7 +70,6 @@ TEST_CASE("a row of the table is the descriptor") {
   CHECK(kernel.layout == nullptr);
   CHECK(kernel.roof_pct == 87.5);
   CHECK((kernel.fn != nullptr));
-  dlclose(library);
 }
 
 TEST_CASE("generated pack and unpack equal the layout's reference") {

@@ -17,14 +17,14 @@ using namespace bittern::test;
 TEST_CASE("a prompt longer than a chunk gives the same bits however it is cut") {
   const std::vector<int32_t> tokens = some_tokens(300);
   Engine engine(synthetic_model("demo"), options_of());
-  const std::vector<float> whole = copy(engine.prefill(tokens));
+  const std::vector<float> whole = values_of(engine.prefill(tokens));
   CHECK(engine.position() == 300);
   for (const std::vector<size_t> &cuts : {std::vector<size_t>{1, 31, 33, 127, 300}, {128, 129, 257, 300}, {299, 300}}) {
     engine.reset();
     size_t at = 0;
     std::vector<float> last;
     for (size_t cut : cuts) {
-      last = copy(engine.prefill({tokens.data() + at, cut - at}));
+      last = values_of(engine.prefill({tokens.data() + at, cut - at}));
       at = cut;
     }
     CHECK(last == whole);
@@ -42,10 +42,10 @@ TEST_CASE("a prompt longer than a chunk gives the same bits however it is cut") 
     options.kv = KvType::F16;
     return options;
   }());
-  const std::vector<float> first = copy(half.prefill(tokens));
+  const std::vector<float> first = values_of(half.prefill(tokens));
   half.reset();
   half.prefill({tokens.data(), 77});
-  CHECK(copy(half.prefill({tokens.data() + 77, 223})) == first);
+  CHECK(values_of(half.prefill({tokens.data() + 77, 223})) == first);
 }
 
 TEST_CASE("a sequence that goes back gives the bits of one that never went further") {
@@ -53,13 +53,13 @@ TEST_CASE("a sequence that goes back gives the bits of one that never went furth
   std::vector<int32_t> other(tokens.begin(), tokens.begin() + 70);
   for (int32_t i = 0; i < 60; ++i) other.push_back(i * 31 % 4096);
   Engine engine(synthetic_model("demo"), options_of());
-  const std::vector<float> straight = copy(engine.prefill(other));
+  const std::vector<float> straight = values_of(engine.prefill(other));
   for (const int64_t back : {0, 1, 31, 32, 33, 64, 70}) {
     engine.reset();
     engine.prefill(tokens);
     engine.rewind(back);
     CHECK(engine.position() == back);
-    CHECK(copy(engine.prefill({other.data() + back, other.size() - static_cast<size_t>(back)})) == straight);
+    CHECK(values_of(engine.prefill({other.data() + back, other.size() - static_cast<size_t>(back)})) == straight);
   }
   engine.rewind(130);
   CHECK(engine.position() == 130);
@@ -77,7 +77,7 @@ TEST_CASE("a sequence that goes back gives the bits of one that never went furth
 TEST_CASE("a long prompt can be stopped between its chunks, and gone on with") {
   const std::vector<int32_t> tokens = some_tokens(300);
   Engine engine(synthetic_model("demo"), options_of());
-  const std::vector<float> whole = copy(engine.prefill(tokens));
+  const std::vector<float> whole = values_of(engine.prefill(tokens));
   engine.reset();
   std::atomic<bool> stop{true};
   CHECK(engine.prefill(tokens, &stop).empty());
@@ -89,7 +89,7 @@ TEST_CASE("a long prompt can be stopped between its chunks, and gone on with") {
   CHECK(made.tokens.empty());
   CHECK(made.prefilled == 0);
   stop = false;
-  CHECK(copy(engine.prefill(tokens, &stop)) == whole);
+  CHECK(values_of(engine.prefill(tokens, &stop)) == whole);
   // What is kept of the old sequence is not run again, and the tokens are the same.
   options.count = 5;
   const std::vector<int32_t> fresh = generate(engine, tokens, options, [](int32_t) { return true; }).tokens;
