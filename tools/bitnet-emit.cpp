@@ -10,7 +10,7 @@
 
 #include "runtime/io/join.h"
 #include "tools/model_flags.h"
-#include "tuning_db/emit.h"
+#include "tuning_db/packs/emit.h"
 
 namespace {
 

@@ -10,8 +10,8 @@
 #include "runtime/model/model_source.h"
 #include "tools/model_flags.h"
 #include "tools/program.h"
-#include "tuning_db/commands.h"
-#include "tuning_db/worker.h"
+#include "tuning_db/commands/commands.h"
+#include "tuning_db/workers/worker.h"
 
 namespace {
 

@@ -6,7 +6,7 @@
 #include <cstdio>
 #include <exception>
 
-#include "tuning_db/remote_worker.h"
+#include "tuning_db/workers/remote_worker.h"
 
 namespace {
 

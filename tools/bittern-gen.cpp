@@ -3,7 +3,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include "tuning_db/default_pack.h"
+#include "tuning_db/packs/default_pack.h"
 
 int main(int argc, char **argv) {
   if (argc == 2 && std::string(argv[1]) == "worker") return bittern::tuning::worker_main();

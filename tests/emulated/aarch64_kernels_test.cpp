@@ -15,8 +15,8 @@
 #include "tests/proof/matrix_sizes.h"
 #include "tests/proof/worker_process.h"
 #include "tests/scratch_folder.h"
-#include "tuning_db/farm.h"
-#include "tuning_db/run_folder.h"
+#include "tuning_db/workers/farm.h"
+#include "tuning_db/workers/run_folder.h"
 
 using namespace bittern;
 using namespace bittern::tuning;

@@ -1,5 +1,5 @@
 // Candidates that crash, hang, exit or talk nonsense are rejected with the reason, and the next candidate is served.
-#include "tuning_db/farm.h"
+#include "tuning_db/workers/farm.h"
 
 #include <dlfcn.h>
 #include <elf.h>
@@ -15,8 +15,8 @@
 #include "schedules/space.h"
 #include "tests/proof/worker_process.h"
 #include "tests/scratch_folder.h"
-#include "tuning_db/companions.h"
-#include "tuning_db/run_folder.h"
+#include "tuning_db/search/companions.h"
+#include "tuning_db/workers/run_folder.h"
 
 using namespace bittern;
 using namespace bittern::tuning;

@@ -9,7 +9,7 @@
 
 #include "compiler/error.h"
 #include "compiler/verifier.h"
-#include "tuning_db/problem.h"
+#include "tuning_db/proof/problem.h"
 
 namespace bittern::test {
 

@@ -15,8 +15,8 @@
 #include "runtime/machine/machine.h"
 #include "tests/proof/worker_process.h"
 #include "tests/scratch_folder.h"
-#include "tuning_db/commands.h"
-#include "tuning_db/problem.h"
+#include "tuning_db/commands/commands.h"
+#include "tuning_db/proof/problem.h"
 
 using namespace bittern;
 using namespace bittern::tuning;

@@ -1,14 +1,14 @@
 // The fast reference against the interpreter: every built-in kernel, small and odd sizes, every input set.
-#include "tuning_db/reference.h"
+#include "tuning_db/proof/reference.h"
 
 #include <doctest/doctest.h>
 
 #include "compiler/error.h"
 #include "compiler/library.h"
 #include "compiler/parser.h"
-#include "tuning_db/input_sets.h"
-#include "tuning_db/interpret.h"
-#include "tuning_db/proof.h"
+#include "tuning_db/proof/input_sets.h"
+#include "tuning_db/proof/interpret.h"
+#include "tuning_db/proof/proof.h"
 
 using namespace bittern;
 using namespace bittern::tuning;

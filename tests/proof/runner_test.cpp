@@ -1,6 +1,6 @@
 // Proofs and times through a runner: an honest one gives what this machine gives, and one that fails, hangs or lies
 // ends the run with an error that says which runner and what was wrong.
-#include "tuning_db/runner.h"
+#include "tuning_db/workers/runner.h"
 
 #include <doctest/doctest.h>
 
@@ -10,8 +10,8 @@
 #include "schedules/template.h"
 #include "tests/proof/worker_process.h"
 #include "tests/scratch_folder.h"
-#include "tuning_db/farm.h"
-#include "tuning_db/run_folder.h"
+#include "tuning_db/workers/farm.h"
+#include "tuning_db/workers/run_folder.h"
 
 using namespace bittern;
 using namespace bittern::tuning;

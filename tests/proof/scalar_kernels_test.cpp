@@ -9,8 +9,8 @@
 #include "compiler/printer.h"
 #include "runtime/kernels/roles.h"
 #include "runtime/kernels/scalar/scalar.h"
-#include "tuning_db/fixture.h"
-#include "tuning_db/proof.h"
+#include "tuning_db/proof/fixture.h"
+#include "tuning_db/proof/proof.h"
 
 using namespace bittern;
 

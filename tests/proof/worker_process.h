@@ -5,7 +5,7 @@
 
 #include <cstdlib>
 
-#include "tuning_db/worker.h"
+#include "tuning_db/workers/worker.h"
 
 inline bittern::tuning::WorkerCommand test_worker() {
   return {"/proc/self/exe", {"test", "--test-case=worker", "--no-skip"}};

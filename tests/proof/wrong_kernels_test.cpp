@@ -11,7 +11,7 @@
 
 #include "compiler/parser.h"
 #include "compiler/printer.h"
-#include "tuning_db/proof.h"
+#include "tuning_db/proof/proof.h"
 
 using namespace bittern;
 using namespace bittern::tuning;

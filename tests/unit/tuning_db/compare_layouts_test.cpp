@@ -16,10 +16,10 @@
 #include "schedules/template.h"
 #include "tests/proof/worker_process.h"
 #include "tests/scratch_folder.h"
-#include "tuning_db/layout_report.h"
-#include "tuning_db/records.h"
-#include "tuning_db/run_folder.h"
-#include "tuning_db/tuner.h"
+#include "tuning_db/commands/layout_report.h"
+#include "tuning_db/records/records.h"
+#include "tuning_db/search/tuner.h"
+#include "tuning_db/workers/run_folder.h"
 
 using namespace bittern;
 using namespace bittern::tuning;

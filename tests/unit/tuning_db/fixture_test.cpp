@@ -1,6 +1,6 @@
 // References of a proof, kept and given up: a process may have only so many mappings, and proofs at hundreds of sizes
 // once ran out of them.
-#include "tuning_db/fixture.h"
+#include "tuning_db/proof/fixture.h"
 
 #include <doctest/doctest.h>
 

@@ -15,7 +15,7 @@
 #include "runtime/machine/machine.h"
 #include "tests/proof/worker_process.h"
 #include "tests/scratch_folder.h"
-#include "tuning_db/commands.h"
+#include "tuning_db/commands/commands.h"
 
 extern char **environ;
 

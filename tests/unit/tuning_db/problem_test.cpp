@@ -1,5 +1,5 @@
 // Buckets, keys, counts of work, and the parsing of what users type.
-#include "tuning_db/problem.h"
+#include "tuning_db/proof/problem.h"
 
 #include <doctest/doctest.h>
 

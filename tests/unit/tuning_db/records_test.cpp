@@ -1,5 +1,5 @@
 // The tuning database: what is written comes back, batches are atomic, and files that are not ours stay untouched.
-#include "tuning_db/records.h"
+#include "tuning_db/records/records.h"
 
 #include <doctest/doctest.h>
 #include <sqlite3.h>

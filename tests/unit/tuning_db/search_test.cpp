@@ -1,5 +1,5 @@
 // The search's rules on tables of made-up times: no kernel is compiled here.
-#include "tuning_db/search.h"
+#include "tuning_db/search/search.h"
 
 #include <doctest/doctest.h>
 

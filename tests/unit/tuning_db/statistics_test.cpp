@@ -1,5 +1,5 @@
 // Medians, and comparisons that call a tie a tie.
-#include "tuning_db/statistics.h"
+#include "tuning_db/proof/statistics.h"
 
 #include <doctest/doctest.h>
 

@@ -1,0 +1,288 @@
+#include "tuning_db/commands/commands.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "compiler/error.h"
+#include "compiler/library.h"
+#include "compiler/parser.h"
+#include "runtime/engine/problems.h"
+#include "runtime/kernels/pack_loader.h"
+#include "runtime/machine/machine.h"
+#include "tuning_db/commands/layout_report.h"
+#include "tuning_db/commands/progress.h"
+#include "tuning_db/commands/report.h"
+#include "tuning_db/packs/pack_writer.h"
+
+namespace bittern::tuning {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::streamsize kLargestKernelText = 1 << 20;
+constexpr int kMostThreads = 1024;
+
+void warn(const std::string &text) { fmt::print(stderr, "bitnet-tune: warning: {}\n", text); }
+
+std::unique_ptr<Records> open_database(const std::string &db) {
+  std::string warning;
+  auto records = open_records(db.empty() ? runtime::cache_folder() + "/tuning.sqlite" : db, db.empty(), warning);
+  if (!warning.empty()) warn(warning);
+  return records;
+}
+
+int64_t machine_row(Records &records) {
+  return records.machine(runtime::machine_fingerprint(), runtime::machine_cores(), runtime::last_level_cache_bytes());
+}
+
+std::string read_kernel_text(const std::string &path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string text(static_cast<size_t>(kLargestKernelText) + 1, '\0');
+  if (!file.read(text.data(), static_cast<std::streamsize>(text.size())) && file.gcount() == 0)
+    throw Error(fmt::format("kernel file {}: cannot be read or is empty", path));
+  if (file.gcount() > kLargestKernelText) throw Error(fmt::format("kernel file {}: larger than 1 MiB", path));
+  text.resize(static_cast<size_t>(file.gcount()));
+  return text;
+}
+
+bool has_ternary(const compiler::KernelSpec &spec) {
+  return std::any_of(spec.tensors.begin(), spec.tensors.end(),
+                     [](const compiler::Tensor &t) { return t.type == compiler::Type::Ternary; });
+}
+
+// Decoding runs every matrix once a token, prompts all ternary matrices at once, and the head only for the last token.
+void add_model(const runtime::ModelSource &source, const std::vector<int64_t> &batch, std::vector<KernelWork> &works) {
+  for (const runtime::KernelProblem &problem : runtime::kernel_problems(source, batch)) {
+    const compiler::KernelSpec &spec = compiler::builtin_kernel(problem.spec);
+    const bool head = problem.what == "head";
+    if (!has_ternary(spec) && !head) continue;
+    compiler::Sizes fixed(problem.sizes.begin(), problem.sizes.end());
+    const int64_t m = fixed.at("M");
+    fixed.erase("M");
+    if (head && m != batch.front()) continue;
+    const auto known = std::find_if(works.begin(), works.end(), [&](const KernelWork &work) {
+      return work.spec.name == spec.name && work.fixed == fixed;
+    });
+    if (known == works.end())
+      works.push_back({problem.what, spec, fixed, {head ? 1 : m}});
+    else if (std::find(known->m_values.begin(), known->m_values.end(), m) == known->m_values.end())
+      known->m_values.push_back(m);
+  }
+}
+
+// Layouts are compared by times of kernels that have some. Throws Error where there is nothing to compare.
+void check_comparison(const Patience &patience, const std::vector<KernelWork> &works) {
+  if (patience.first_decode == 0)
+    throw Error(fmt::format("--compare-layouts measures, and --patience {} does not", patience.name));
+  if (std::none_of(works.begin(), works.end(), [](const KernelWork &work) { return has_ternary(work.spec); }))
+    throw Error(fmt::format("--compare-layouts: kernel {} has no ternary weights, so no layouts of them",
+                            works.front().spec.name));
+}
+
+std::vector<int> default_threads() {
+  std::vector<int> threads;
+  const int cores = runtime::machine_cores();
+  for (int t = 1; t < cores; t *= 2) threads.push_back(t);
+  threads.push_back(cores);
+  return threads;
+}
+
+}  // namespace
+
+std::vector<KernelWork> make_works(const WorkRequest &request) {
+  std::vector<int64_t> batch = request.batch;
+  for (int64_t m : batch)
+    if (m < 1 || m > 65536) throw Error(fmt::format("batch size {} is not between 1 and 65536", m));
+  std::sort(batch.begin(), batch.end());
+  batch.erase(std::unique(batch.begin(), batch.end()), batch.end());
+  for (size_t i = 1; i < batch.size(); ++i)
+    if (bucket_of(batch[i]).m_min == bucket_of(batch[i - 1]).m_min)
+      throw Error(fmt::format("batch sizes {} and {} lie in the same bucket ({}): give one of them", batch[i - 1],
+                              batch[i], print_bucket(bucket_of(batch[i]))));
+  std::vector<KernelWork> works;
+  if (!request.model.empty()) add_model(*runtime::open_model(request.model, request.open), batch, works);
+  if (!request.preset.empty()) add_model(*runtime::synthetic_model(request.preset), batch, works);
+  if (!request.shapes.empty())
+    for (const Shape &shape : parse_shapes(request.shapes))
+      works.push_back(
+          {fmt::format("matmul"), compiler::builtin_kernel("w2a8_matmul"), {{"N", shape.n}, {"K", shape.k}}, batch});
+  if (!request.kernel_file.empty()) {
+    const compiler::KernelSpec spec =
+        compiler::parse_kernel(read_kernel_text(request.kernel_file), request.kernel_file);
+    compiler::Sizes sizes = parse_dims(request.dims);
+    std::vector<int64_t> ms = {1};
+    if (const auto m = sizes.find("M"); m != sizes.end()) {
+      ms = {m->second};
+      if (std::find(spec.sizes.begin(), spec.sizes.end(), "M") != spec.sizes.end()) sizes.erase(m);
+    } else if (std::find(spec.sizes.begin(), spec.sizes.end(), "M") != spec.sizes.end()) {
+      ms = batch;
+    }
+    works.push_back({spec.name, spec, sizes, ms});
+  }
+  if (works.empty()) throw Error("nothing to tune: give a model, a preset, shapes or a kernel file");
+  // Sizes are checked before anything runs.
+  for (const KernelWork &work : works)
+    for (int64_t m : work.m_values) make_problem(work.spec, work.fixed, m, 1, "");
+  return works;
+}
+
+int run_tune(const TuneCommand &command, const std::atomic<bool> *cancel) {
+  const auto start = std::chrono::steady_clock::now();
+  TunerOptions options;
+  options.threads = command.threads.empty() ? default_threads() : command.threads;
+  for (int t : options.threads)
+    if (t < 1 || t > kMostThreads) throw Error(fmt::format("thread count {} is not between 1 and {}", t, kMostThreads));
+  std::sort(options.threads.begin(), options.threads.end());
+  options.threads.erase(std::unique(options.threads.begin(), options.threads.end()), options.threads.end());
+  options.patience = find_patience(command.patience);
+  if (command.time_limit < 0) throw Error("the time limit must be positive");
+  options.time_limit = command.time_limit;
+  options.again = command.again;
+  options.compare = command.compare;
+  options.limits = command.limits;
+  options.worker = command.worker;
+  options.target = command.target;
+  options.runner = command.runner;
+  options.build = program_build();
+  options.cancel = cancel;
+  const std::vector<KernelWork> works = make_works(command.work);
+  if (command.compare) check_comparison(options.patience, works);
+  const auto records = open_database(command.db);
+  const RunFolder folder(runtime::cache_folder() + "/tuning");
+  ProgressLine line(stderr, command.quiet);
+  Progress last;
+  options.progress = [&](const Progress &progress) {
+    last = progress;
+    line.show(progress);
+  };
+  Tuner tuner(*records, folder, std::move(options));
+  const std::string machine = tuner.machine().fingerprint.id();
+  TuningResult result = tuner.run(works);
+
+  WrittenPack pack;
+  if (!result.interrupted && !result.outcomes.empty()) {
+    try {
+      std::vector<Outcome> kernels = result.outcomes;
+      kernels.insert(kernels.end(), result.companions.begin(), result.companions.end());
+      const std::string packs = command.output.empty() ? runtime::pack_folder(machine) : command.output;
+      pack = write_pack(
+          tuner.farm(), kernels, packs, folder.path(), command.worker,
+          [&](const std::string &doing) {
+            last.fraction = 1;
+            last.where = "kernel pack";
+            last.doing = doing;
+            last.best.clear();
+            line.show(last);
+          },
+          tuner.machine());
+    } catch (const Interrupted &) {
+      result.interrupted = true;
+    }
+  }
+  line.clear();
+  if (!command.report.empty()) {
+    std::ofstream file(command.report);
+    file << report_html(result.outcomes, result.choices, layout_html(result.layouts));
+    if (!file.flush()) throw Error(fmt::format("cannot write the report {}", command.report));
+  }
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (command.json) {
+    json rows = json::array();
+    for (const Outcome &outcome : result.outcomes) rows.push_back(outcome_json(outcome));
+    fmt::print("{}\n", json{{"fingerprint", machine},
+                            {"database", records->path()},
+                            {"results", rows},
+                            {"layouts", result.choices},
+                            {"layout_times", layout_json(result.layouts)},
+                            {"unreached", result.unreached},
+                            {"pack", pack.manifest},
+                            {"interrupted", result.interrupted},
+                            {"seconds", seconds}}
+                           .dump(1));
+  } else {
+    fmt::print("{}", outcome_table(result.outcomes));
+    fmt::print("{}", layout_table(result.layouts));
+    for (const std::string &choice : result.choices) fmt::print("{}\n", choice);
+    for (const std::string &name : result.unreached)
+      fmt::print("not reached in the time: {} (run again to go on)\n", name);
+    if (!pack.manifest.empty())
+      fmt::print("{} kernels, {}: {} ({:.1f} s)\n", pack.kernels,
+                 pack.unchanged ? "as in the pack that is there" : "proved again through the pack", pack.manifest,
+                 seconds);
+    if (!pack.manifest.empty() && !command.runner.empty())
+      fmt::print("copy it to the other machine: ~/.cache/bittern/packs/{}/\n", machine);
+  }
+  if (result.interrupted) {
+    fmt::print(stderr, "interrupted; what was learnt is saved in {}: the same command goes on from there\n",
+               records->path());
+    return kInterrupted;
+  }
+  return result.outcomes.empty() ? 1 : 0;
+}
+
+int run_show(const std::string &db, bool as_json) {
+  const auto records = open_database(db);
+  const int64_t machine = machine_row(*records);
+  if (as_json)
+    fmt::print("{}\n", show_json(*records, machine).dump(1));
+  else
+    fmt::print("{}", show_text(*records, machine));
+  return 0;
+}
+
+int run_verify(const std::string &db, bool as_json, const std::atomic<bool> *cancel, const WorkerCommand &worker) {
+  const auto records = open_database(db);
+  const RunFolder folder(runtime::cache_folder() + "/tuning");
+  Farm farm(worker, runtime::machine_cores(), folder.path(), FarmLimits{}, cancel);
+  size_t good = 0;
+  json rows = json::array();
+  for (const auto &[id, problem] : records->problems(machine_row(*records))) {
+    const auto winner = records->winner(id);
+    if (!winner) continue;
+    for (const CandidateRecord &c : records->candidates(id)) {
+      if (c.id != winner->candidate || c.object == 0) continue;
+      FarmJob job;
+      job.problem = &problem;
+      job.schedule = c.schedule;
+      std::string fault;
+      ProofRecord stored;
+      try {
+        job.object = records->object(c.object);
+        job.symbol = json::parse(job.object.descriptor).at("symbol");
+        stored = records->proof(c.proof).value_or(ProofRecord{});
+        std::vector<FarmJob> jobs = {job};
+        farm.run(jobs, Farm::Clock::time_point::max(), [](FarmJob &) {});
+        fault = jobs.front().rejected;
+        if (fault.empty() && jobs.front().proof.proof_id != stored.proof_id)
+          fault = fmt::format("proof {} is not the stored {}", jobs.front().proof.proof_id, stored.proof_id);
+      } catch (const Interrupted &) {
+        return kInterrupted;
+      } catch (const std::exception &error) {
+        fault = error.what();
+      }
+      good += fault.empty();
+      rows.push_back({{"key", problem.key()},
+                      {"schedule", c.schedule},
+                      {"proof", stored.proof_id},
+                      {"ok", fault.empty()},
+                      {"reason", fault}});
+      if (!as_json)
+        fmt::print("{} {} M={} threads={} {}{}\n", fault.empty() ? "exact " : "WRONG ", problem.shape(),
+                   print_bucket({problem.m_min, problem.m_max}), problem.threads, c.schedule,
+                   fault.empty() ? fmt::format(" (proof {})", stored.proof_id) : ": " + fault);
+    }
+  }
+  if (as_json)
+    fmt::print("{}\n", json{{"kernels", rows}, {"good", good}}.dump(1));
+  else
+    fmt::print("{} of {} winners proved again\n", good, rows.size());
+  return good == rows.size() ? 0 : 1;
+}
+
+}  // namespace bittern::tuning

@@ -1,0 +1,26 @@
+// Writes a kernel pack: the winners' objects, exactly as they were proved and timed, linked into one shared object with
+// a manifest, and every kernel proved once more through the runtime's own loader before the pack gets its name.
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "tuning_db/search/tuner.h"
+
+namespace bittern::tuning {
+
+struct WrittenPack {
+  std::string manifest, library;
+  size_t kernels = 0;
+  int64_t bytes = 0;
+  bool unchanged = false;  // the very pack lay there already, and loads
+};
+
+// Writes <folder>/pack-<key>.so and .json, replacing a pack of the same problems at once. `scratch` is a private
+// folder; `say` is told of progress; `machine` is the one that the kernels were tuned on. Throws Error when linking
+// fails or a kernel is wrong through the pack: then no pack is written.
+WrittenPack write_pack(Farm &farm, const std::vector<Outcome> &outcomes, const std::string &folder,
+                       const std::string &scratch, const WorkerCommand &worker,
+                       const std::function<void(const std::string &)> &say, const Machine &machine = this_machine());
+
+}  // namespace bittern::tuning

@@ -1,0 +1,103 @@
+// One kernel at one batch size: its space, its candidates with all that is known of them, and their times per thread
+// count. Everything learnt goes to the database at once; what the database knows is not learnt again.
+#pragma once
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "schedules/space.h"
+#include "tuning_db/search/search.h"
+#include "tuning_db/search/tuner.h"
+
+namespace bittern::tuning {
+
+struct Candidate {
+  schedules::Schedule schedule;
+  std::string text;
+  bool shipped_default = false;
+  double prior = 0;
+  bool ready = false;    // compiled, linked, proved
+  std::string rejected;  // why it never will be
+  int64_t object = 0, proof = 0;
+  std::string library;
+};
+
+// What a Field needs of the tuner around it.
+struct FieldTools {
+  Records &records;
+  Farm &farm;
+  Worker &timer;
+  Runner *runner;       // where kernels are timed, when not here
+  const Machine &host;  // the machine they are timed on
+  int64_t machine, run;
+  const TunerOptions &options;
+  std::function<void(const std::string &doing, const std::string &best)> say;
+};
+
+class Field {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  Field(FieldTools tools, const KernelWork &work, int64_t m, const schedules::Target &target);
+
+  const Problem &problem(size_t thread) const { return problems_[thread]; }
+  int64_t problem_id(size_t thread) const { return ids_[thread]; }
+  const std::vector<schedules::Point> &points() const { return points_; }
+  const Candidate &candidate(int64_t arm) const { return candidates_[static_cast<size_t>(arm)]; }
+  Timings &timings(size_t thread) { return timings_[thread]; }
+  size_t rejected() const;
+  size_t tried() const;
+
+  // The untuned kernel that dispatch would run; `layout` as its weights would lie ("" at M = 1: its own choice).
+  int64_t add_default(const std::string &layout);
+  int64_t default_arm() const { return default_; }
+  // Candidates for points; ready or rejected when prepare() has returned. Gives their arms.
+  std::vector<int64_t> add(const std::vector<size_t> &points);
+  // Candidates that an earlier run of this build has timed.
+  std::vector<int64_t> add_known(const std::set<std::string> &layouts);
+  void prepare(const std::vector<int64_t> &arms, Clock::time_point deadline);
+  std::vector<int64_t> ready(const std::vector<int64_t> &arms) const;
+  std::set<std::string> known() const;  // schedules that are candidates
+  // Arms (of those ready) that read this layout; the default is never among them.
+  std::vector<int64_t> arms_of(const std::string &layout) const;
+
+  // For search.h: measures in interleaved rounds until `deadline`; with `roof`, samples of it between the rounds.
+  Measure measure(size_t thread, bool roof, Clock::time_point deadline);
+  // Best time per layout of the arms that have been timed (the default left out), and its arm.
+  std::map<std::string, std::pair<double, int64_t>> best_by_layout(size_t thread) const;
+
+  // Median of the read bandwidth measured between rounds of this problem, GB/s; 0 when there is none.
+  double read_roof(size_t thread) const;
+
+  // The finished comparison as it goes into the database, from the samples of this problem.
+  WinnerRecord judge(size_t thread, int64_t winner);
+  Outcome outcome(size_t thread, const WinnerRecord &winner, int64_t arm);
+
+ private:
+  int64_t insert(const schedules::Schedule &schedule, double prior, bool shipped_default);
+  void load_rows(size_t thread);
+  void register_rows(const std::vector<int64_t> &arms);
+  std::string object_key(const Candidate &candidate) const;
+  void set_status(int64_t arm, Status status, const std::string &reason = "");
+  bool measure_once(size_t thread, std::vector<int64_t> &arms, int rounds, bool roof);
+  std::string best_text(size_t thread) const;
+
+  FieldTools tools_;
+  const KernelWork &work_;
+  const schedules::Target &target_;
+  std::vector<Problem> problems_;
+  std::vector<int64_t> ids_;
+  compiler::Sizes sizes_;
+  std::vector<schedules::Point> points_;
+  std::vector<Candidate> candidates_;
+  std::map<std::string, int64_t> by_text_;
+  // Per thread: the database row of each candidate by (schedule, default), and the times.
+  std::vector<std::map<std::pair<std::string, bool>, CandidateRecord>> rows_;
+  std::vector<Timings> timings_;
+  int64_t default_ = -1;
+  int64_t round_ = 0;
+  int unexplained_ = 0;  // failures of the timing worker outside any kernel
+};
+
+}  // namespace bittern::tuning
