@@ -32,7 +32,7 @@ std::string layout_table(const std::vector<LayoutTime> &times) {
   for (size_t i = 0; i < times.size(); ++i) {
     const LayoutTime &row = times[i];
     rows.push_back({group_of(row), row.layout, fmt::format("{:.1f}", row.us),
-                    fmt::format("{:.2f}", row.us / fastest(times, i)), fmt::format("{:.2f}", row.bits_a_weight),
+                    fmt::format("{:.2f}", row.us / fastest(times, i)), fmt::format("{:.2f}", row.bits_per_weight),
                     row.operations > 0 ? fmt::format("{:.3f}", row.operations) : "-",
                     row.roof_read_gb_s > 0 ? fmt::format("{:.0f} %", 100 * row.read_share) : "-",
                     row.bytes_bind() ? "bytes" : "instructions", row.schedule});
@@ -50,8 +50,8 @@ json layout_json(const std::vector<LayoutTime> &times) {
                     {"layout", row.layout},
                     {"schedule", row.schedule},
                     {"us_median", row.us},
-                    {"bits_a_weight", row.bits_a_weight},
-                    {"operations_a_weight", row.operations > 0 ? json(row.operations) : json()},
+                    {"bits_per_weight", row.bits_per_weight},
+                    {"operations_per_weight", row.operations > 0 ? json(row.operations) : json()},
                     {"roof_gb_s", row.roof_read_gb_s},
                     {"read_share", row.read_share},
                     {"binds", row.bytes_bind() ? "bytes" : "instructions"}});

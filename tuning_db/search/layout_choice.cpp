@@ -31,16 +31,16 @@ double weight_of(int64_t m, size_t buckets) {
 
 // Slow-down of each layout against the best, averaged over thread counts. Layouts that were measured together are
 // compared by the rounds they share.
-std::map<std::string, double> relative_times(Field &field, size_t threads) {
+std::map<std::string, double> relative_times(ProblemSearch &search, size_t threads) {
   std::map<std::string, std::pair<double, size_t>> sums;
   for (size_t t = 0; t < threads; ++t) {
-    auto best = field.best_by_layout(t);
-    const int64_t reference = best_arm(field, t);
-    const double unit = field.timings(t).quartile_us(reference);
+    auto best = search.best_by_layout(t);
+    const int64_t reference = best_arm(search, t);
+    const double unit = search.timings(t).quartile_us(reference);
     double fastest = 0;
     for (auto &[layout, entry] : best) {
-      const bool together = field.timings(t).common(reference, entry.second) >= kPlayoffRounds;
-      entry.first = together ? 1 / field.timings(t).compare(reference, entry.second).ratio : entry.first / unit;
+      const bool together = search.timings(t).common(reference, entry.second) >= kPlayoffRounds;
+      entry.first = together ? 1 / search.timings(t).compare(reference, entry.second).ratio : entry.first / unit;
       fastest = fastest == 0 ? entry.first : std::min(fastest, entry.first);
     }
     for (const auto &[layout, entry] : best) {
@@ -56,10 +56,10 @@ std::map<std::string, double> relative_times(Field &field, size_t threads) {
 
 }  // namespace
 
-int64_t best_arm(Field &field, size_t t) {
+int64_t best_arm(ProblemSearch &search, size_t t) {
   int64_t arm = -1;
   double best = 0;
-  for (const auto &[layout, entry] : field.best_by_layout(t))
+  for (const auto &[layout, entry] : search.best_by_layout(t))
     if (best == 0 || entry.first < best) {
       best = entry.first;
       arm = entry.second;
@@ -67,30 +67,30 @@ int64_t best_arm(Field &field, size_t t) {
   return arm;
 }
 
-void compare_layouts(Field &field, size_t threads, bool all, std::chrono::steady_clock::time_point until) {
+void compare_layouts(ProblemSearch &search, size_t threads, bool all, std::chrono::steady_clock::time_point until) {
   for (size_t t = 0; t < threads; ++t) {
     std::vector<std::pair<double, int64_t>> order;
-    for (const auto &[layout, entry] : field.best_by_layout(t)) order.push_back(entry);
+    for (const auto &[layout, entry] : search.best_by_layout(t)) order.push_back(entry);
     std::sort(order.begin(), order.end());
     std::vector<int64_t> arms;
     for (const auto &[us, arm] : order)
       if (all || (arms.size() < kPlayoff && us <= order.front().first * kPlayoffSlack)) arms.push_back(arm);
     if (arms.size() > 1 || all)
-      field.measure(t, all, std::max(until, std::chrono::steady_clock::now() + kPlayoffTime * (all ? 4 : 1)))(
+      search.measure(t, all, std::max(until, std::chrono::steady_clock::now() + kPlayoffTime * (all ? 4 : 1)))(
           arms, kPlayoffRounds);
   }
 }
 
-std::vector<LayoutTime> layout_times(Field &field, const KernelWork &work, const schedules::Target &target,
+std::vector<LayoutTime> layout_times(ProblemSearch &search, const KernelWork &work, const schedules::Target &target,
                                      size_t threads) {
   std::vector<LayoutTime> times;
   for (size_t t = 0; t < threads; ++t) {
     std::vector<LayoutTime> own;
-    const Problem &problem = field.problem(t);
-    const double roof = field.read_roof(t);
-    for (const auto &[layout, entry] : field.best_by_layout(t)) {
+    const Problem &problem = search.problem(t);
+    const double roof = search.read_roof(t);
+    for (const auto &[layout, entry] : search.best_by_layout(t)) {
       if (layout.empty()) continue;
-      const Candidate &c = field.candidate(entry.second);
+      const Candidate &c = search.candidate(entry.second);
       LayoutTime row;
       row.what = work.what;
       row.shape = problem.shape();
@@ -98,11 +98,11 @@ std::vector<LayoutTime> layout_times(Field &field, const KernelWork &work, const
       row.threads = problem.threads;
       row.layout = layout;
       row.schedule = c.text;
-      row.us = field.timings(t).median_beside(entry.second, best_arm(field, t));
-      row.bits_a_weight = schedules::find_layout(layout).bits_per_weight();
+      row.us = search.timings(t).median_beside(entry.second, best_arm(search, t));
+      row.bits_per_weight = schedules::find_layout(layout).bits_per_weight();
       row.operations = schedules::operations(work.spec, problem.sizes(), c.schedule, target);
       row.roof_read_gb_s = roof;
-      const double bytes = weight_bytes(work.spec, problem.sizes()) * row.bits_a_weight / 2;
+      const double bytes = weight_bytes(work.spec, problem.sizes()) * row.bits_per_weight / 2;
       row.read_share = roof > 0 ? bytes / roof / 1e3 / row.us : 0;
       own.push_back(std::move(row));
     }
@@ -112,9 +112,9 @@ std::vector<LayoutTime> layout_times(Field &field, const KernelWork &work, const
   return times;
 }
 
-std::set<std::string> near_best(Field &field, size_t threads) {
+std::set<std::string> near_best(ProblemSearch &search, size_t threads) {
   std::vector<std::pair<double, std::string>> order;
-  for (const auto &[layout, cost] : relative_times(field, threads)) order.emplace_back(cost, layout);
+  for (const auto &[layout, cost] : relative_times(search, threads)) order.emplace_back(cost, layout);
   std::sort(order.begin(), order.end());
   std::set<std::string> layouts;
   for (const auto &[cost, layout] : order)
@@ -122,15 +122,15 @@ std::set<std::string> near_best(Field &field, size_t threads) {
   return layouts;
 }
 
-std::string settle_layout(const KernelWork &work, const std::vector<std::unique_ptr<Field>> &fields, size_t threads,
-                          std::vector<std::string> &choices) {
+std::string settle_layout(const KernelWork &work, const std::vector<std::unique_ptr<ProblemSearch>> &searches,
+                          size_t threads, std::vector<std::string> &choices) {
   std::vector<std::map<std::string, double>> times;
   std::vector<double> weights;
   std::string mix;
-  for (auto &field : fields) {
-    times.push_back(relative_times(*field, threads));
-    weights.push_back(weight_of(field->problem(0).m, fields.size()));
-    mix += fmt::format("{}M={} {:.0f} %", mix.empty() ? "" : ", ", field->problem(0).m, 100 * weights.back());
+  for (auto &search : searches) {
+    times.push_back(relative_times(*search, threads));
+    weights.push_back(weight_of(search->problem(0).m, searches.size()));
+    mix += fmt::format("{}M={} {:.0f} %", mix.empty() ? "" : ", ", search->problem(0).m, 100 * weights.back());
   }
   const std::string layout = choose_layout(times, weights);
   if (!layout.empty()) {
@@ -138,7 +138,7 @@ std::string settle_layout(const KernelWork &work, const std::vector<std::unique_
     for (const auto &[name, cost] : times.front())
       costs += fmt::format("{}{} {:.2f}", costs.empty() ? "" : ", ", name, cost);
     choices.push_back(fmt::format("{} {}: layout {} for the mix {} (time at M={} relative to the best: {})", work.what,
-                                  fields.front()->problem(0).shape(), layout, mix, fields.front()->problem(0).m,
+                                  searches.front()->problem(0).shape(), layout, mix, searches.front()->problem(0).m,
                                   costs));
   }
   return layout;

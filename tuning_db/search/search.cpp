@@ -125,8 +125,8 @@ double Timings::median_beside(int64_t arm, int64_t other) const {
   return values.empty() ? median_us(arm) : median(values);
 }
 
-std::vector<int64_t> halve(std::vector<int64_t> arms, const std::vector<Stage> &stages, size_t least, Timings &timings,
-                           const Measure &measure) {
+std::vector<int64_t> halve(std::vector<int64_t> arms, const std::vector<HalvingStage> &stages, size_t least,
+                           Timings &timings, const Measure &measure) {
   const auto sort = [&] {
     // Arms without a sample (the time ran out) come last.
     const auto time = [&](int64_t arm) {
@@ -135,7 +135,7 @@ std::vector<int64_t> halve(std::vector<int64_t> arms, const std::vector<Stage> &
     };
     std::stable_sort(arms.begin(), arms.end(), [&](int64_t a, int64_t b) { return time(a) < time(b); });
   };
-  for (const Stage &stage : stages) {
+  for (const HalvingStage &stage : stages) {
     std::vector<int64_t> wanting;
     int rounds = 0;
     for (int64_t arm : arms) {

@@ -46,15 +46,15 @@ class Timings {
 // Measures the arms in interleaved rounds and adds the times; false when there is no time left.
 using Measure = std::function<bool(const std::vector<int64_t> &arms, int rounds)>;
 
-struct Stage {
+struct HalvingStage {
   int rounds;   // each arm has at least this many samples when the stage ends
   double keep;  // the fraction that survives
 };
 
 // Successive halving: each stage brings the arms to its number of rounds and keeps the best part of them (never fewer
 // than `least`). Arms that have their samples already are not measured again. Survivors come best first.
-std::vector<int64_t> halve(std::vector<int64_t> arms, const std::vector<Stage> &stages, size_t least, Timings &timings,
-                           const Measure &measure);
+std::vector<int64_t> halve(std::vector<int64_t> arms, const std::vector<HalvingStage> &stages, size_t least,
+                           Timings &timings, const Measure &measure);
 
 // Measures the finalists together until they share `rounds` rounds, and gives them best first.
 std::vector<int64_t> play_final(std::vector<int64_t> arms, int rounds, Timings &timings, const Measure &measure);

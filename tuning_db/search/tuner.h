@@ -54,11 +54,11 @@ struct LayoutTime {
   int64_t m = 1;
   int threads = 1;
   std::string layout, schedule;
-  double us = 0;              // median
-  double bits_a_weight = 0;   // what the layout stores
-  double operations = 0;      // vector instructions a weight by the schedule's own count, all tokens; 0: not known
-  double roof_read_gb_s = 0;  // measured between the rounds
-  double read_share = 0;      // of its time that reading the layout's bytes at the roof would take
+  double us = 0;               // median
+  double bits_per_weight = 0;  // what the layout stores
+  double operations = 0;       // vector instructions a weight by the schedule's own count, all tokens; 0: not known
+  double roof_read_gb_s = 0;   // measured between the rounds
+  double read_share = 0;       // of its time that reading the layout's bytes at the roof would take
   bool bytes_bind() const { return read_share >= 0.8; }
 };
 
@@ -108,9 +108,6 @@ class Tuner {
   const Machine &machine() const { return host_; }
 
  private:
-  class Shape;
-  friend class Shape;
-
   Records &records_;
   const RunFolder &folder_;
   TunerOptions options_;

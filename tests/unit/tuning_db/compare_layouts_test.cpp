@@ -64,13 +64,13 @@ void check_table(const std::vector<LayoutTime> &times) {
     CHECK(line[0] == fmt::format("{} M={} {} thread{}", row.at("shape").get<std::string>(), row.at("m").get<int64_t>(),
                                  threads, threads == 1 ? "" : "s"));
     const double us = row.at("us_median"), roof = row.at("roof_gb_s");
-    const json &operations = row.at("operations_a_weight");
+    const json &operations = row.at("operations_per_weight");
     CHECK(line[1] == row.at("layout").get<std::string>());
     CHECK(line[2] == fmt::format("{:.1f}", us));
     const double first = best.emplace(line[0], us).first->second;  // the first of a group is its fastest
     CHECK(us >= first);
     CHECK(line[3] == fmt::format("{:.2f}", us / first));
-    CHECK(line[4] == fmt::format("{:.2f}", row.at("bits_a_weight").get<double>()));
+    CHECK(line[4] == fmt::format("{:.2f}", row.at("bits_per_weight").get<double>()));
     CHECK(line[5] == (operations.is_null() ? "-" : fmt::format("{:.3f}", operations.get<double>())));
     CHECK(line[6] == (roof > 0 ? fmt::format("{:.0f} %", 100 * row.at("read_share").get<double>()) : "-"));
     CHECK(line[7] == row.at("binds").get<std::string>());
@@ -102,8 +102,8 @@ TEST_CASE("text, JSON and picture of a comparison agree, and what binds is one o
   std::set<std::string> keys;
   for (const auto &[key, value] : rows[0].items()) keys.insert(key);
   CHECK(keys == std::set<std::string>{"what", "shape", "m", "threads", "layout", "schedule", "us_median",
-                                      "bits_a_weight", "operations_a_weight", "roof_gb_s", "read_share", "binds"});
-  CHECK(rows[2].at("operations_a_weight").is_null());
+                                      "bits_per_weight", "operations_per_weight", "roof_gb_s", "read_share", "binds"});
+  CHECK(rows[2].at("operations_per_weight").is_null());
   CHECK(rows[0].at("binds") == "bytes");
   CHECK(rows[1].at("binds") == "instructions");
   CHECK(rows[2].at("binds") == "instructions");
@@ -142,7 +142,7 @@ TEST_CASE("every layout is measured once for each shape, batch size and thread c
     CHECK(row.us > 0);
     CHECK(row.roof_read_gb_s > 0);
     CHECK(row.read_share > 0);
-    CHECK(row.bits_a_weight == schedules::find_layout(row.layout).bits_per_weight());
+    CHECK(row.bits_per_weight == schedules::find_layout(row.layout).bits_per_weight());
     const schedules::Schedule schedule = schedules::parse_schedule(row.schedule);
     CHECK((row.operations > 0) == counts_operations(schedule));
     CHECK(schedule.layout == row.layout);

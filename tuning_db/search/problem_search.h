@@ -23,23 +23,24 @@ struct Candidate {
   std::string library;
 };
 
-// What a Field needs of the tuner around it.
-struct FieldTools {
+// What a ProblemSearch needs of the tuner around it.
+struct SearchTools {
   Records &records;
   Farm &farm;
   Worker &timer;
   Runner *runner;       // where kernels are timed, when not here
   const Machine &host;  // the machine they are timed on
+  const schedules::Target &target;
   int64_t machine, run;
   const TunerOptions &options;
   std::function<void(const std::string &doing, const std::string &best)> say;
 };
 
-class Field {
+class ProblemSearch {
  public:
   using Clock = std::chrono::steady_clock;
 
-  Field(FieldTools tools, const KernelWork &work, int64_t m, const schedules::Target &target);
+  ProblemSearch(SearchTools tools, const KernelWork &work, int64_t m);
 
   const Problem &problem(size_t thread) const { return problems_[thread]; }
   int64_t problem_id(size_t thread) const { return ids_[thread]; }
@@ -83,9 +84,8 @@ class Field {
   bool measure_once(size_t thread, std::vector<int64_t> &arms, int rounds, bool roof);
   std::string best_text(size_t thread) const;
 
-  FieldTools tools_;
+  SearchTools tools_;
   const KernelWork &work_;
-  const schedules::Target &target_;
   std::vector<Problem> problems_;
   std::vector<int64_t> ids_;
   compiler::Sizes sizes_;

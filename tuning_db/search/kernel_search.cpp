@@ -1,0 +1,238 @@
+#include "tuning_db/search/kernel_search.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "compiler/error.h"
+#include "tuning_db/search/companions.h"
+#include "tuning_db/search/layout_choice.h"
+
+namespace bittern::tuning {
+namespace {
+
+template <typename T>
+void append(std::vector<T> &all, const std::vector<T> &more) {
+  all.insert(all.end(), more.begin(), more.end());
+}
+
+size_t rank_of(const std::string &patience) {
+  for (size_t i = 0; i < patiences().size(); ++i)
+    if (patiences()[i].name == patience) return i;
+  return 0;
+}
+
+}  // namespace
+
+KernelSearch::KernelSearch(const SearchTools &tools, const KernelWork &work, Clock::time_point deadline,
+                           double fraction, Progress &progress)
+    : tools_(tools),
+      work_(work),
+      patience_(tools.options.patience),
+      deadline_(deadline),
+      fraction_(fraction),
+      progress_(progress) {
+  std::vector<int64_t> ms = work.m_values;
+  std::sort(ms.begin(), ms.end());
+  for (int64_t m : ms) {
+    SearchTools own = tools;
+    own.say = [this, m](const std::string &doing, const std::string &best) { say(m, doing, best); };
+    searches_.push_back(std::make_unique<ProblemSearch>(std::move(own), work, m));
+    if (searches_.size() > 1 &&
+        searches_.back()->problem(0).kernel_key() == searches_[searches_.size() - 2]->problem(0).kernel_key())
+      throw Error(fmt::format("{}: M = {} lies in the same bucket as the one before it", work.what, m));
+  }
+}
+
+bool KernelSearch::finished(TuningResult &result) {
+  std::vector<Outcome> found;
+  std::set<std::string> layouts;
+  for (auto &search : searches_) {
+    for (size_t t = 0; t < threads(); ++t) {
+      const auto winner = tools_.records.winner(search->problem_id(t));
+      if (!winner || rank_of(winner->patience) < rank_of(patience_.name)) return false;
+      for (const CandidateRecord &row : tools_.records.candidates(search->problem_id(t))) {
+        if (row.id != winner->candidate) continue;
+        if (row.build != tools_.options.build || row.object == 0 || row.proof == 0) return false;
+        Outcome outcome;
+        const schedules::Schedule schedule = schedules::parse_schedule(row.schedule);
+        outcome.what = work_.what;
+        outcome.problem = search->problem(t);
+        outcome.winner = *winner;
+        outcome.schedule = row.schedule;
+        outcome.layout = schedule.layout;
+        outcome.backend = schedule.backend;
+        if (winner->us_median > 0) {
+          outcome.gb_s = weight_bytes(work_.spec, search->problem(t).sizes()) / winner->us_median / 1e3;
+          outcome.gop_s = 2 * multiply_adds(work_.spec, search->problem(t).sizes()) / winner->us_median / 1e3;
+        }
+        outcome.reused = true;
+        outcome.space = search->points().size();
+        outcome.object = tools_.records.object(row.object);
+        outcome.proof = tools_.records.proof(row.proof).value();
+        layouts.insert(outcome.layout);
+        found.push_back(std::move(outcome));
+      }
+    }
+  }
+  if (layouts.size() != 1 || found.size() != searches_.size() * threads()) return false;
+  append(result.companions, companions_of(*layouts.begin()));
+  append(result.outcomes, found);
+  return true;
+}
+
+bool KernelSearch::run(TuningResult &result) {
+  if (patience_.first_decode == 0) return estimate(result);
+  std::set<std::string> layouts;  // empty: all
+  for (size_t f = 0; f < searches_.size(); ++f) {
+    // What is left is shared by the batch sizes that are left, larger ones counting more: their kernels run longer.
+    const double share = 1.0 / (1.0 + 1.4 * static_cast<double>(searches_.size() - 1 - f));
+    const auto until =
+        Clock::now() + std::chrono::duration_cast<Clock::duration>((deadline_ - Clock::now()) * 0.85 * share);
+    explore(*searches_[f], layouts, until);
+    compare_layouts(*searches_[f], threads(), tools_.options.compare, until);
+    if (tools_.options.compare) append(result.layouts, layout_times(*searches_[f], work_, tools_.target, threads()));
+    step_done();
+    if (f == 0 && !tools_.options.compare) layouts = near_best(*searches_[f], threads());
+  }
+  const std::string layout = settle_layout(work_, searches_, threads(), result.choices);
+  std::vector<Outcome> found;
+  for (auto &search : searches_) {
+    for (size_t t = 0; t < threads(); ++t) {
+      const int64_t arm = final_of(*search, t, layout);
+      if (arm < 0) return false;
+      const WinnerRecord winner = search->judge(t, arm);
+      tools_.records.set_winner(winner);
+      found.push_back(search->outcome(t, winner, arm));
+    }
+    step_done();
+  }
+  append(result.companions, companions_of(layout));
+  append(result.outcomes, found);
+  return true;
+}
+
+std::vector<Outcome> KernelSearch::companions_of(const std::string &layout) {
+  return companions(tools_.records, tools_.farm, work_, tools_.target, layout, tools_.options);
+}
+
+void KernelSearch::step_done() { progress_.fraction += fraction_ / (2.0 * static_cast<double>(searches_.size())); }
+
+void KernelSearch::say(int64_t m, const std::string &doing, const std::string &best) {
+  const std::string where =
+      fmt::format("{} {} M={}", work_.what, searches_.empty() ? "" : searches_.front()->problem(0).shape(), m);
+  if (progress_.where != where) progress_.best.clear();
+  progress_.where = where;
+  progress_.doing = doing;
+  if (!best.empty()) progress_.best = best;
+  if (tools_.options.progress) tools_.options.progress(progress_);
+}
+
+void KernelSearch::explore(ProblemSearch &search, const std::set<std::string> &layouts, Clock::time_point until) {
+  std::vector<schedules::Point> points = search.points();
+  for (schedules::Point &point : points)
+    if (!layouts.empty() && !layouts.count(point.schedule.layout) && point.illegal.empty())
+      point.illegal = "another layout serves decoding better";
+  const size_t count = search.problem(0).m == 1 ? patience_.first_decode : patience_.first_batch;
+  std::vector<size_t> first = choose_first(points, count);
+  // Each layout's own default schedule is a good point and must not be lost to. They come first and whatever the
+  // time, so that every problem that is begun gets an answer.
+  std::vector<size_t> shipped, others;
+  for (const schedules::Default &d : schedules::defaults(work_.spec, tools_.target)) {
+    if (search.problem(0).m < d.m_min || search.problem(0).m > d.m_max) continue;
+    for (size_t i = 0; i < points.size(); ++i)
+      if (points[i].illegal.empty() && points[i].schedule == d.schedule) (d.built_in ? shipped : others).push_back(i);
+  }
+  first.insert(first.begin(), others.begin(), others.end());
+  if (shipped.empty() && !first.empty()) shipped.push_back(first.front());
+  std::vector<int64_t> arms = search.add(shipped);
+  search.prepare(arms, Clock::time_point::max());
+  for (int64_t arm : search.add_known(layouts)) arms.push_back(arm);
+  for (int64_t arm : search.add(first)) arms.push_back(arm);
+  search.prepare(arms, until);
+  play(search, search.ready(arms), until);
+  for (int round = 0; round < patience_.expansions && Clock::now() < until; ++round) {
+    std::vector<size_t> next;
+    for (size_t t = 0; t < threads(); ++t) {
+      const int64_t best = best_arm(search, t);
+      if (best < 0) continue;
+      for (size_t i : neighbours(points, search.candidate(best).schedule, search.known(), patience_.per_expansion))
+        if (std::find(next.begin(), next.end(), i) == next.end()) next.push_back(i);
+    }
+    if (next.empty()) break;
+    const std::vector<int64_t> added = search.add(next);
+    search.prepare(added, until);
+    play(search, search.ready(added), until);
+  }
+}
+
+void KernelSearch::play(ProblemSearch &search, const std::vector<int64_t> &arms, Clock::time_point until) {
+  for (size_t t = 0; t < threads(); ++t) {
+    std::vector<int64_t> players = arms;
+    if (const int64_t best = best_arm(search, t);
+        best >= 0 && std::find(players.begin(), players.end(), best) == players.end())
+      players.push_back(best);
+    if (players.empty()) continue;
+    const Measure measure = search.measure(t, false, until);
+    halve(players, {{1, 0.6}, {3, 0.5}, {6, 0.5}}, 3, search.timings(t), measure);
+  }
+}
+
+int64_t KernelSearch::final_of(ProblemSearch &search, size_t t, const std::string &layout) {
+  std::vector<int64_t> arms;
+  for (int64_t arm : search.arms_of(layout))
+    if (search.timings(t).count(arm) > 0) arms.push_back(arm);
+  if (arms.empty()) arms = search.arms_of(layout);
+  if (arms.empty()) return -1;
+  std::sort(arms.begin(), arms.end(),
+            [&](int64_t a, int64_t b) { return search.timings(t).quartile_us(a) < search.timings(t).quartile_us(b); });
+  if (arms.size() > 3) arms.resize(3);
+  const int64_t shipped = search.default_arm() >= 0 ? search.default_arm() : search.add_default(default_layout_);
+  if (shipped >= 0) {
+    if (search.problem(0).m == searches_.front()->problem(0).m)
+      default_layout_ = search.candidate(shipped).schedule.layout;
+    search.prepare({shipped}, Clock::time_point::max());
+    if (search.candidate(shipped).ready) arms.insert(arms.begin(), shipped);
+  }
+  // The last word is worth a little more than the time that was meant for it.
+  const auto until = std::max(deadline_, Clock::now() + std::chrono::seconds(3));
+  arms = play_final(arms, patience_.final_rounds, search.timings(t), search.measure(t, true, until));
+  for (int64_t arm : search.ready(arms)) {
+    if (arm == shipped && search.candidate(arm).schedule.layout != layout) continue;
+    // A lead over the default that is none leaves the default's schedule, fixed to these sizes or not, as good.
+    return arm;
+  }
+  return -1;
+}
+
+bool KernelSearch::estimate(TuningResult &result) {
+  std::string layout;
+  bool have_layout = false;
+  for (auto &search : searches_) {
+    std::vector<schedules::Point> points = search->points();
+    for (schedules::Point &point : points)
+      if (have_layout && point.schedule.layout != layout) point.illegal = "another layout";
+    int64_t winner = -1;
+    for (size_t i : choose_first(points, SIZE_MAX)) {
+      const std::vector<int64_t> arms = search->add({i});
+      search->prepare(arms, Clock::time_point::max());
+      if (const auto ready = search->ready(arms); !ready.empty()) {
+        winner = ready.front();
+        break;
+      }
+    }
+    if (winner < 0) return false;
+    layout = search->candidate(winner).schedule.layout;
+    have_layout = true;
+    for (size_t t = 0; t < threads(); ++t) {
+      const WinnerRecord record = search->judge(t, winner);
+      tools_.records.set_winner(record);
+      result.outcomes.push_back(search->outcome(t, record, winner));
+    }
+  }
+  append(result.companions, companions_of(layout));
+  if (!layout.empty()) result.choices.push_back(fmt::format("{}: layout {} by prediction alone", work_.what, layout));
+  return true;
+}
+
+}  // namespace bittern::tuning

@@ -1,0 +1,244 @@
+// Which candidates a problem has, what the database knows of them, and how they become ready to be timed.
+#include "tuning_db/search/problem_search.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+namespace bittern::tuning {
+namespace {
+
+using nlohmann::json;
+
+// Of the untuned kernels for this M, the one that dispatch takes: the narrowest range, of equals the first.
+const schedules::Default *dispatched(const std::vector<schedules::Default> &all, int64_t m, const std::string &layout) {
+  const schedules::Default *best = nullptr;
+  for (const schedules::Default &d : all) {
+    if (!d.built_in || m < d.m_min || m > d.m_max || (!layout.empty() && d.schedule.layout != layout)) continue;
+    if (!best || d.m_max - d.m_min < best->m_max - best->m_min) best = &d;
+  }
+  return best;
+}
+
+}  // namespace
+
+ProblemSearch::ProblemSearch(SearchTools tools, const KernelWork &work, int64_t m)
+    : tools_(std::move(tools)), work_(work) {
+  for (int threads : tools_.options.threads) {
+    problems_.push_back(make_problem(work.spec, work.fixed, m, threads, tools_.target.name));
+    ids_.push_back(tools_.records.problem(tools_.machine, problems_.back()));
+  }
+  sizes_ = problems_.front().sizes();
+  points_ = schedules::enumerate(work.spec, sizes_, tools_.target);
+  rows_.resize(problems_.size());
+  timings_.resize(problems_.size());
+  for (size_t t = 0; t < problems_.size(); ++t) load_rows(t);
+}
+
+void ProblemSearch::load_rows(size_t thread) {
+  for (CandidateRecord &row : tools_.records.candidates(ids_[thread])) {
+    const auto key = std::make_pair(row.schedule, row.shipped_default);
+    rows_[thread][key] = std::move(row);
+  }
+}
+
+void ProblemSearch::register_rows(const std::vector<int64_t> &arms) {
+  for (size_t t = 0; t < problems_.size(); ++t) {
+    std::vector<CandidateRecord> missing;
+    for (int64_t arm : arms) {
+      const Candidate &c = candidate(arm);
+      if (rows_[t].count({c.text, c.shipped_default})) continue;
+      CandidateRecord record;
+      record.schedule = c.text;
+      record.shipped_default = c.shipped_default;
+      record.prior = c.prior;
+      missing.push_back(std::move(record));
+    }
+    if (missing.empty()) continue;
+    tools_.records.add_candidates(ids_[t], missing);
+    load_rows(t);
+  }
+}
+
+size_t ProblemSearch::tried() const {
+  return static_cast<size_t>(std::count_if(candidates_.begin(), candidates_.end(),
+                                           [](const Candidate &c) { return c.ready || !c.rejected.empty(); }));
+}
+
+size_t ProblemSearch::rejected() const {
+  return static_cast<size_t>(
+      std::count_if(candidates_.begin(), candidates_.end(), [](const Candidate &c) { return !c.rejected.empty(); }));
+}
+
+int64_t ProblemSearch::insert(const schedules::Schedule &schedule, double prior, bool shipped_default) {
+  Candidate candidate;
+  candidate.schedule = schedule;
+  candidate.text = schedules::print_schedule(schedule);
+  candidate.shipped_default = shipped_default;
+  candidate.prior = prior;
+  const std::string key = candidate.text + (shipped_default ? " (default)" : "");
+  if (const auto found = by_text_.find(key); found != by_text_.end()) return found->second;
+  const auto arm = static_cast<int64_t>(candidates_.size());
+  candidates_.push_back(std::move(candidate));
+  by_text_[key] = arm;
+  return arm;
+}
+
+int64_t ProblemSearch::add_default(const std::string &layout) {
+  const std::vector<schedules::Default> all = schedules::defaults(work_.spec, tools_.target);
+  const schedules::Default *chosen = dispatched(all, problems_.front().m, layout);
+  if (!chosen) return -1;
+  default_ = insert(chosen->schedule, 0, true);
+  register_rows({default_});
+  return default_;
+}
+
+std::vector<int64_t> ProblemSearch::add(const std::vector<size_t> &points) {
+  std::vector<int64_t> arms;
+  for (size_t i : points) arms.push_back(insert(points_[i].schedule, points_[i].prior, false));
+  register_rows(arms);
+  return arms;
+}
+
+std::vector<int64_t> ProblemSearch::add_known(const std::set<std::string> &layouts) {
+  std::set<std::string> timed;
+  for (const auto &rows : rows_)
+    for (const auto &[key, row] : rows)
+      if (!row.shipped_default && row.status == Status::Timed && row.build == tools_.options.build)
+        timed.insert(row.schedule);
+  std::vector<size_t> found;
+  for (size_t i = 0; i < points_.size() && !timed.empty(); ++i) {
+    const schedules::Schedule &schedule = points_[i].schedule;
+    if (!points_[i].illegal.empty() || (!layouts.empty() && !layouts.count(schedule.layout))) continue;
+    if (timed.erase(schedules::print_schedule(schedule)) != 0) found.push_back(i);
+  }
+  return add(found);
+}
+
+std::string ProblemSearch::object_key(const Candidate &c) const {
+  const Problem &p = problems_.front();
+  std::string text = fmt::format("{};{};{};{};", tools_.options.build, p.spec_hash, c.text, tools_.target.name);
+  if (c.shipped_default) return sha256_hex(text + fmt::format("default;{}", p.m));
+  for (const auto &[name, value] : compiled_sizes(work_.spec, p)) text += fmt::format("{}={},", name, value);
+  return sha256_hex(text + fmt::format("{}-{}", p.m_min, p.m_max));
+}
+
+void ProblemSearch::set_status(int64_t arm, Status status, const std::string &reason) {
+  const Candidate &c = candidate(arm);
+  for (size_t t = 0; t < problems_.size(); ++t) {
+    CandidateRecord &row = rows_[t].at({c.text, c.shipped_default});
+    if (row.status == Status::Timed && status != Status::Rejected && row.build == tools_.options.build) continue;
+    tools_.records.set_status(row.id, status, tools_.options.build, reason);
+    if (c.object != 0) tools_.records.set_object(row.id, c.object);
+    if (c.proof != 0) tools_.records.set_proof(row.id, c.proof);
+    row.status = status;
+    row.build = tools_.options.build;
+  }
+}
+
+void ProblemSearch::prepare(const std::vector<int64_t> &arms, Clock::time_point deadline) {
+  std::vector<FarmJob> jobs;
+  std::vector<int64_t> job_arms;
+  std::vector<std::string> keys;
+  std::vector<std::unique_ptr<Problem>> problems;
+  const std::string proof_sizes = json(sizes_).dump();
+  for (int64_t arm : arms) {
+    Candidate &c = candidates_[static_cast<size_t>(arm)];
+    if (c.ready || !c.rejected.empty()) continue;
+    const CandidateRecord &row = rows_.front().at({c.text, c.shipped_default});
+    if (row.status == Status::Rejected && row.build == tools_.options.build) {
+      c.rejected = row.reason;
+      continue;
+    }
+    FarmJob job;
+    problems.push_back(std::make_unique<Problem>(problems_.front()));
+    if (c.shipped_default) {
+      for (const schedules::Default &d : schedules::defaults(work_.spec, tools_.target))
+        if (d.schedule == c.schedule && problems_.front().m >= d.m_min && problems_.front().m <= d.m_max) {
+          problems.back()->m_min = d.m_min;
+          problems.back()->m_max = d.m_max;
+          break;
+        }
+    } else {
+      job.compiled = compiled_sizes(work_.spec, problems_.front());
+    }
+    job.problem = problems.back().get();
+    job.schedule = c.text;
+    keys.push_back(object_key(c));
+    job.symbol = "bt_k_" + keys.back().substr(0, 16);
+    if (const auto object = tools_.records.find_object(keys.back())) {
+      job.object = *object;
+      if (const auto proof = tools_.records.find_proof(object->id, proof_sizes)) job.proof = *proof;
+    }
+    jobs.push_back(std::move(job));
+    job_arms.push_back(arm);
+  }
+  size_t ended = 0;
+  tools_.farm.run(jobs, deadline, [&](FarmJob &job) {
+    const auto index = static_cast<size_t>(&job - jobs.data());
+    const int64_t arm = job_arms[index];
+    Candidate &c = candidates_[static_cast<size_t>(arm)];
+    Records &records = tools_.records;
+    if (!job.object.objects.empty()) {
+      c.object = job.object.id != 0 ? job.object.id : records.add_object(keys[index], job.object);
+      if (job.proof.passed || !job.proof.reason.empty())
+        c.proof = job.proof.id != 0 ? job.proof.id : records.add_proof(c.object, proof_sizes, job.proof);
+    }
+    c.rejected = job.rejected;
+    c.ready = job.rejected.empty();
+    c.library = job.library;
+    set_status(arm, c.ready ? Status::Proved : Status::Rejected, job.rejected);
+    ++ended;
+    tools_.say(fmt::format("{} {}/{} {}", c.ready ? "proved" : "rejected", ended, jobs.size(), c.text), "");
+  });
+  // Samples of the very same objects from earlier runs.
+  for (size_t t = 0; t < problems_.size(); ++t) {
+    std::map<std::pair<int64_t, int64_t>, int64_t> arm_of;
+    for (int64_t arm : arms) {
+      const Candidate &c = candidate(arm);
+      if (c.ready) arm_of[{rows_[t].at({c.text, c.shipped_default}).id, c.object}] = arm;
+    }
+    for (const Sample &sample : tools_.records.samples(ids_[t]))
+      if (const auto arm = arm_of.find({sample.candidate, sample.object}); arm != arm_of.end())
+        timings_[t].add(arm->second, {sample.run, sample.round}, sample.us);
+  }
+}
+
+std::vector<int64_t> ProblemSearch::ready(const std::vector<int64_t> &arms) const {
+  std::vector<int64_t> result;
+  for (int64_t arm : arms)
+    if (arm >= 0 && candidate(arm).ready && candidate(arm).rejected.empty() &&
+        std::find(result.begin(), result.end(), arm) == result.end())
+      result.push_back(arm);
+  return result;
+}
+
+std::set<std::string> ProblemSearch::known() const {
+  std::set<std::string> texts;
+  for (const Candidate &c : candidates_)
+    if (!c.shipped_default) texts.insert(c.text);
+  return texts;
+}
+
+std::vector<int64_t> ProblemSearch::arms_of(const std::string &layout) const {
+  std::vector<int64_t> arms;
+  for (size_t i = 0; i < candidates_.size(); ++i)
+    if (!candidates_[i].shipped_default && candidates_[i].schedule.layout == layout)
+      arms.push_back(static_cast<int64_t>(i));
+  return ready(arms);
+}
+
+std::map<std::string, std::pair<double, int64_t>> ProblemSearch::best_by_layout(size_t thread) const {
+  std::map<std::string, std::pair<double, int64_t>> best;
+  for (size_t i = 0; i < candidates_.size(); ++i) {
+    const Candidate &c = candidates_[i];
+    const double us = timings_[thread].quartile_us(static_cast<int64_t>(i));
+    if (c.shipped_default || !c.ready || !c.rejected.empty() || us <= 0) continue;
+    const auto [entry, fresh] = best.emplace(c.schedule.layout, std::make_pair(us, static_cast<int64_t>(i)));
+    if (!fresh && us < entry->second.first) entry->second = {us, static_cast<int64_t>(i)};
+  }
+  return best;
+}
+
+}  // namespace bittern::tuning

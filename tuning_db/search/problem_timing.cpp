@@ -1,0 +1,121 @@
+// Candidates of a problem timed in interleaved rounds by the timing worker, every round committed as it comes.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "compiler/error.h"
+#include "tuning_db/search/problem_search.h"
+
+namespace bittern::tuning {
+namespace {
+
+using nlohmann::json;
+
+constexpr double kBlockUs = 1500, kRequestUs = 1.5e6;
+constexpr int64_t kTimingCallMs = 60000;
+constexpr double kTimingSeconds = 600;
+
+// Enough copies to outgrow the last-level cache three times: they are read in turn, so none is found there again.
+int64_t cold_bytes(int64_t cache_bytes) {
+  constexpr int64_t least = int64_t{64} << 20, most = int64_t{1} << 30;
+  return std::clamp(3 * cache_bytes, least, most);
+}
+
+}  // namespace
+
+std::string ProblemSearch::best_text(size_t thread) const {
+  std::string text;
+  double best = 0;
+  for (size_t i = 0; i < candidates_.size(); ++i) {
+    const double us = timings_[thread].median_us(static_cast<int64_t>(i));
+    if (us > 0 && (best == 0 || us < best)) {
+      best = us;
+      text = fmt::format("{:.1f} us {}", us, candidates_[i].text);
+    }
+  }
+  return text;
+}
+
+bool ProblemSearch::measure_once(size_t thread, std::vector<int64_t> &arms, int rounds, bool roof) {
+  const Problem &problem = problems_[thread];
+  std::vector<std::string> libraries;
+  for (int64_t arm : arms) libraries.push_back(candidate(arm).library);
+  json reply;
+  try {
+    const json request = {{"op", "time"},
+                          {"spec", problem.spec_text},
+                          {"sizes", sizes_},
+                          {"threads", problem.threads},
+                          {"libraries", libraries},
+                          {"rounds", rounds},
+                          {"block_us", kBlockUs},
+                          {"cold_bytes", cold_bytes(tools_.host.cache_bytes)},
+                          {"read_roof", roof && problem.m < 32},
+                          {"multiply_roof", roof && problem.m > 1},
+                          {"call_ms", kTimingCallMs}};
+    reply = tools_.runner ? tools_.runner->time(request, multiply_adds(work_.spec, sizes_), kTimingSeconds)
+                          : tools_.timer.call(request, kTimingSeconds);
+  } catch (const WorkerFailure &failure) {
+    // The reason names the schedule that was running: that one is out, the others go on.
+    const std::string reason = failure.what();
+    for (size_t i = 0; i < arms.size(); ++i) {
+      if (reason.find("timing " + candidate(arms[i]).text) == std::string::npos) continue;
+      candidates_[static_cast<size_t>(arms[i])].rejected = reason;
+      set_status(arms[i], Status::Rejected, reason);
+      arms.erase(arms.begin() + static_cast<std::ptrdiff_t>(i));
+      return false;
+    }
+    // Between kernels: once that may be the system's doing (memory), twice it is ours.
+    if (++unexplained_ > 1) throw Error(fmt::format("{}: timing failed: {}", problem.key(), reason));
+    return false;
+  }
+  std::vector<Sample> samples;
+  std::vector<RoofSample> roofs;
+  const auto add_roofs = [&](const char *kind) {
+    int64_t at = round_;
+    for (const json &value : reply.at(kind)) roofs.push_back({tools_.run, at++, kind, value});
+  };
+  add_roofs("read_gb_s");
+  add_roofs("int8_gop_s");
+  for (const json &row : reply.at("samples")) {
+    for (size_t i = 0; i < arms.size(); ++i) {
+      const Candidate &c = candidate(arms[i]);
+      const double us = row.at(i);
+      samples.push_back({rows_[thread].at({c.text, c.shipped_default}).id, c.object, tools_.run, round_, us});
+      timings_[thread].add(arms[i], {tools_.run, round_}, us);
+    }
+    ++round_;
+  }
+  tools_.records.add_samples(ids_[thread], samples, roofs);
+  for (int64_t arm : arms) {
+    CandidateRecord &row = rows_[thread].at({candidate(arm).text, candidate(arm).shipped_default});
+    if (row.status == Status::Timed && row.build == tools_.options.build) continue;
+    tools_.records.set_status(row.id, Status::Timed, tools_.options.build);
+    row.status = Status::Timed;
+    row.build = tools_.options.build;
+  }
+  return true;
+}
+
+Measure ProblemSearch::measure(size_t thread, bool roof, Clock::time_point deadline) {
+  return [this, thread, roof, deadline](const std::vector<int64_t> &arms, int rounds) {
+    std::vector<int64_t> left = arms;
+    for (int done = 0; done < rounds && !left.empty();) {
+      double round_us = roof ? 30000 : 0;
+      for (int64_t arm : left) round_us += std::max(kBlockUs, timings_[thread].median_us(arm));
+      // Nothing is known of new arms: one round first.
+      const bool fresh =
+          std::any_of(left.begin(), left.end(), [&](int64_t arm) { return timings_[thread].count(arm) == 0; });
+      const int now = fresh ? 1 : std::clamp(static_cast<int>(kRequestUs / round_us), 1, rounds - done);
+      tools_.say(fmt::format("timing {} kernels on {} thread{}", left.size(), problems_[thread].threads,
+                             problems_[thread].threads == 1 ? "" : "s"),
+                 best_text(thread));
+      if (measure_once(thread, left, now, roof)) done += now;
+      if (Clock::now() > deadline && done < rounds) return false;
+    }
+    return true;
+  };
+}
+
+}  // namespace bittern::tuning
