@@ -1,14 +1,27 @@
-# Which rooms a source file needs, read from its includes, so that a test links exactly what it uses.
-# bittern_rooms_of(<out> <file>): libraries of the widest room that the file includes from.
+# Which rooms a source file needs, read from its includes, so that a test links exactly what it uses. The library of
+# compiler/ is bittern_compiler, that of tuning_db/search/ bittern_search; runtime/ is one.
+# bittern_rooms_of(<out> <file>): libraries of the rooms that the file, and what it includes of tests/, includes from.
 function(bittern_rooms_of out file)
-  file(STRINGS ${file} includes REGEX "^#include \"(compiler|schedules|codegen|tuning_db)/")
-  set(rooms bittern_runtime)
-  foreach(room compiler schedules codegen tuning_db)
-    if("${includes}" MATCHES "#include \"${room}/")
-      list(PREPEND rooms bittern_${room})
-    endif()
-  endforeach()
-  set(${out} ${rooms} PARENT_SCOPE)
+  set(rooms)
+  set(files ${file})
+  set(seen)
+  while(files)
+    list(POP_FRONT files next)
+    list(APPEND seen ${next})
+    file(STRINGS ${next} includes REGEX "^#include \"(compiler|schedules|codegen|tuning_db|tests)/")
+    foreach(include ${includes})
+      string(REGEX REPLACE "^#include \"([^\"]+)\".*" "\\1" header "${include}")
+      if(header MATCHES "^tests/")
+        if(NOT ${CMAKE_SOURCE_DIR}/${header} IN_LIST seen)
+          list(APPEND files ${CMAKE_SOURCE_DIR}/${header})
+        endif()
+      elseif(header MATCHES "^(tuning_db/)?([a-z]+)/")
+        list(APPEND rooms bittern_${CMAKE_MATCH_2})
+      endif()
+    endforeach()
+  endwhile()
+  list(REMOVE_DUPLICATES rooms)
+  set(${out} ${rooms} bittern_runtime PARENT_SCOPE)
 endfunction()
 
 # Whether every library in the list is part of this build (the compiler's rooms may be switched off).

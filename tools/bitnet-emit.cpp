@@ -10,7 +10,8 @@
 
 #include "runtime/io/join.h"
 #include "tools/model_flags.h"
-#include "tuning_db/packs/emit.h"
+#include "tuning_db/commands/emit.h"
+#include "tuning_db/making/worker_main.h"
 
 namespace {
 

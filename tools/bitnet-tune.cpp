@@ -11,7 +11,7 @@
 #include "tools/model_flags.h"
 #include "tools/program.h"
 #include "tuning_db/commands/commands.h"
-#include "tuning_db/workers/worker.h"
+#include "tuning_db/making/worker_main.h"
 
 namespace {
 

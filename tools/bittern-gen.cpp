@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "tuning_db/making/worker_main.h"
 #include "tuning_db/packs/default_pack.h"
 
 int main(int argc, char **argv) {

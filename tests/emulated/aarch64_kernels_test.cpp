@@ -15,7 +15,7 @@
 #include "tests/proof/matrix_sizes.h"
 #include "tests/proof/worker_process.h"
 #include "tests/scratch_folder.h"
-#include "tuning_db/workers/farm.h"
+#include "tuning_db/making/farm.h"
 #include "tuning_db/workers/run_folder.h"
 
 using namespace bittern;

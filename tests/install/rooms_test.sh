@@ -13,7 +13,13 @@ complain() {
 rules='compiler: compiler/
 schedules: schedules/ compiler/ runtime/abi/
 codegen: codegen/ schedules/ compiler/ runtime/abi/ runtime/machine/isa.h
-tuning_db: tuning_db/ codegen/ schedules/ compiler/ runtime/
+tuning_db/proof: tuning_db/proof/ schedules/ compiler/ runtime/abi/
+tuning_db/workers: tuning_db/workers/ tuning_db/proof/ compiler/ runtime/
+tuning_db/records: tuning_db/records/ tuning_db/proof/ compiler/ runtime/
+tuning_db/making: tuning_db/making/ tuning_db/workers/ tuning_db/records/ tuning_db/proof/ codegen/ schedules/ compiler/ runtime/
+tuning_db/search: tuning_db/search/ tuning_db/making/ tuning_db/workers/ tuning_db/records/ tuning_db/proof/ schedules/ compiler/ runtime/
+tuning_db/packs: tuning_db/packs/ tuning_db/making/ tuning_db/workers/ tuning_db/records/ tuning_db/proof/ codegen/ schedules/ compiler/ runtime/
+tuning_db/commands: tuning_db/ codegen/ schedules/ compiler/ runtime/
 runtime: runtime/'
 
 checked=0
@@ -27,6 +33,11 @@ while IFS=: read -r room allowed; do
   done < <(grep -rnE '^ *# *include "' --include='*.h' --include='*.cpp' --include='*.c' "$room" || true)
 done <<<"$rules"
 [ "$checked" -gt 100 ] || complain "only $checked includes were found: is this the source tree?"
+
+# No file of the tuner lies outside its rooms, and every room has its row.
+for file in tuning_db/*; do
+  [ "$file" = tuning_db/CMakeLists.txt ] || grep -q "^$file: " <<<"$rules" || complain "$file is no room of tuning_db"
+done
 
 # The ABI is raw C: anything may include it, it includes nothing but <stdint.h>.
 others=$(grep -hE '^ *# *include' runtime/abi/*.h | grep -v '<stdint.h>' || true)

@@ -1,5 +1,5 @@
 // Candidates that crash, hang, exit or talk nonsense are rejected with the reason, and the next candidate is served.
-#include "tuning_db/workers/farm.h"
+#include "tuning_db/making/farm.h"
 
 #include <dlfcn.h>
 #include <elf.h>

@@ -12,8 +12,8 @@
 #include "schedules/template.h"
 #include "tests/proof/worker_process.h"
 #include "tests/scratch_folder.h"
+#include "tuning_db/making/farm.h"
 #include "tuning_db/proof/problem.h"
-#include "tuning_db/workers/farm.h"
 #include "tuning_db/workers/run_folder.h"
 
 using namespace bittern;

@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 
+#include "tuning_db/making/worker_main.h"
 #include "tuning_db/workers/worker.h"
 
 inline bittern::tuning::WorkerCommand test_worker() {

@@ -168,8 +168,9 @@ int run_tune(const TuneCommand &command, const std::atomic<bool> *cancel) {
   WrittenPack pack;
   if (!result.interrupted && !result.outcomes.empty()) {
     try {
-      std::vector<Outcome> kernels = result.outcomes;
-      kernels.insert(kernels.end(), result.companions.begin(), result.companions.end());
+      std::vector<PackKernel> kernels;
+      for (const auto *outcomes : {&result.outcomes, &result.companions})
+        for (const Outcome &o : *outcomes) kernels.push_back({o.what, o.problem, o.object, o.proof, o.winner});
       const std::string packs = command.output.empty() ? runtime::pack_folder(machine) : command.output;
       pack = write_pack(
           tuner.farm(), kernels, packs, folder.path(), command.worker,

@@ -23,10 +23,10 @@
 #include "runtime/threads/pool.h"
 #include "schedules/space.h"
 #include "schedules/template.h"
+#include "tuning_db/making/descriptor_json.h"
+#include "tuning_db/making/farm.h"
 #include "tuning_db/proof/problem.h"
 #include "tuning_db/proof/proof.h"
-#include "tuning_db/workers/descriptor_json.h"
-#include "tuning_db/workers/farm.h"
 #include "tuning_db/workers/run_folder.h"
 
 namespace bittern::tuning {

@@ -17,7 +17,7 @@
 #include "runtime/error.h"
 #include "runtime/kernels/pack_loader.h"
 #include "runtime/machine/machine.h"
-#include "tuning_db/workers/descriptor_json.h"
+#include "tuning_db/making/descriptor_json.h"
 
 namespace bittern::tuning {
 namespace {
@@ -65,7 +65,7 @@ json fingerprint_fields(const runtime::Fingerprint &f) {
           {"model", f.model},   {"stepping", f.stepping}, {"isa", f.isa}};
 }
 
-json kernel_row(const Outcome &o, size_t index, const codegen::Descriptor &descriptor) {
+json kernel_row(const PackKernel &o, size_t index, const codegen::Descriptor &descriptor) {
   return {{"index", index},
           {"what", o.what},
           {"spec", o.problem.spec_name},
@@ -104,17 +104,17 @@ bool is_current(const std::string &manifest, const json &rows) {
 
 }  // namespace
 
-WrittenPack write_pack(Farm &farm, const std::vector<Outcome> &outcomes, const std::string &folder,
+WrittenPack write_pack(Farm &farm, const std::vector<PackKernel> &kernels, const std::string &folder,
                        const std::string &scratch, const WorkerCommand &worker,
                        const std::function<void(const std::string &)> &say, const Machine &machine) {
-  if (outcomes.empty()) throw Error("kernel pack: there are no winners to put into it");
+  if (kernels.empty()) throw Error("kernel pack: there are no winners to put into it");
   std::set<std::string> keys, symbols;
   json rows = json::array(), link_rows = json::array(), object_paths = json::array();
   const std::string stage = scratch + "/pack";
   private_folder(stage);
   // Rows of one kernel (it may win for several thread counts) are one function: it is linked once and proved once.
   std::vector<FarmJob> jobs;
-  for (const Outcome &o : outcomes) {
+  for (const PackKernel &o : kernels) {
     const codegen::Descriptor descriptor = descriptor_from_json(json::parse(o.object.descriptor));
     keys.insert(o.problem.key());
     link_rows.push_back({{"descriptor", descriptor_to_json(descriptor)},
@@ -139,15 +139,15 @@ WrittenPack write_pack(Farm &farm, const std::vector<Outcome> &outcomes, const s
   const std::string name = "pack-" + sha256_hex(all_keys).substr(0, 16);
 
   if (is_current(folder + "/" + name + ".json", rows))
-    return {fmt::format("{}/{}.json", folder, name), fmt::format("{}/{}.so", folder, name), outcomes.size(), 0, true};
+    return {fmt::format("{}/{}.json", folder, name), fmt::format("{}/{}.so", folder, name), kernels.size(), 0, true};
 
-  say(fmt::format("linking {} kernels", outcomes.size()));
+  say(fmt::format("linking {} kernels", kernels.size()));
   const std::string trial = stage + "/" + name + ".so";
   Worker linker(worker);
   linker.call({{"op", "link"},
                {"objects", object_paths},
                {"rows", link_rows},
-               {"target", outcomes.front().problem.target},
+               {"target", kernels.front().problem.target},
                {"path", trial}},
               120);
   const std::string bytes = read_trial(trial);
@@ -172,7 +172,7 @@ WrittenPack write_pack(Farm &farm, const std::vector<Outcome> &outcomes, const s
   if (!wrong.empty()) throw Error(fmt::format("kernel pack: a kernel is wrong when it runs from the pack: {}", wrong));
 
   private_folder(folder);
-  WrittenPack pack{fmt::format("{}/{}.json", folder, name), fmt::format("{}/{}.so", folder, name), outcomes.size(),
+  WrittenPack pack{fmt::format("{}/{}.json", folder, name), fmt::format("{}/{}.so", folder, name), kernels.size(),
                    static_cast<int64_t>(bytes.size())};
   // The library first: a manifest never names one that is not there, and in between the old manifest refuses the new
   // library by its hash.

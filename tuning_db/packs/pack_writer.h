@@ -5,9 +5,19 @@
 #include <string>
 #include <vector>
 
-#include "tuning_db/search/tuner.h"
+#include "tuning_db/making/farm.h"
+#include "tuning_db/records/records.h"
 
 namespace bittern::tuning {
+
+// A row of a pack: a kernel and what was learnt about it.
+struct PackKernel {
+  std::string what;  // "gate_up"
+  Problem problem;
+  ObjectRecord object;
+  ProofRecord proof;
+  WinnerRecord winner;
+};
 
 struct WrittenPack {
   std::string manifest, library;
@@ -19,7 +29,7 @@ struct WrittenPack {
 // Writes <folder>/pack-<key>.so and .json, replacing a pack of the same problems at once. `scratch` is a private
 // folder; `say` is told of progress; `machine` is the one that the kernels were tuned on. Throws Error when linking
 // fails or a kernel is wrong through the pack: then no pack is written.
-WrittenPack write_pack(Farm &farm, const std::vector<Outcome> &outcomes, const std::string &folder,
+WrittenPack write_pack(Farm &farm, const std::vector<PackKernel> &kernels, const std::string &folder,
                        const std::string &scratch, const WorkerCommand &worker,
                        const std::function<void(const std::string &)> &say, const Machine &machine = this_machine());
 

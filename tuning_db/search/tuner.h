@@ -10,8 +10,8 @@
 
 #include "compiler/ir.h"
 #include "schedules/target.h"
+#include "tuning_db/making/farm.h"
 #include "tuning_db/records/records.h"
-#include "tuning_db/workers/farm.h"
 #include "tuning_db/workers/run_folder.h"
 
 namespace bittern::tuning {

@@ -15,7 +15,8 @@
 
 namespace bittern::tuning {
 
-// The program that becomes a worker: it must call worker_main(). By default this executable with `arguments`.
+// The program that becomes a worker: it must call worker_main() (making/worker_main.h). By default this executable with
+// `arguments`.
 struct WorkerCommand {
   std::string program = "/proc/self/exe";
   std::vector<std::string> arguments = {"worker"};
@@ -87,8 +88,6 @@ inline constexpr size_t kStatusBytes = 4096;
 using WorkerOps = std::map<std::string, std::function<nlohmann::json(const nlohmann::json &request)>>;
 // Serves "prove", "time" and `more` until the parent is gone. Returns the exit status.
 int serve_worker(const WorkerOps &more);
-// The same with everything this program can do, code generation included.
-int worker_main();
 // Tells the parent what the worker is doing, should it end in the middle of it.
 void say_status(const std::string &text);
 

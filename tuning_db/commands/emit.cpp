@@ -1,4 +1,4 @@
-#include "tuning_db/packs/emit.h"
+#include "tuning_db/commands/emit.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "tuning_db/workers/farm.h"
+#include "tuning_db/making/farm.h"
 
 #include <fmt/format.h>
 

@@ -9,9 +9,10 @@
 #include "codegen/backend.h"
 #include "compiler/parser.h"
 #include "compiler/printer.h"
+#include "tuning_db/making/descriptor_json.h"
+#include "tuning_db/making/worker_main.h"
 #include "tuning_db/proof/problem.h"
 #include "tuning_db/proof/proof.h"
-#include "tuning_db/workers/descriptor_json.h"
 #include "tuning_db/workers/files.h"
 #include "tuning_db/workers/worker.h"
 

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "tuning_db/commands/commands.h"
-#include "tuning_db/workers/farm.h"
+#include "tuning_db/making/farm.h"
 #include "tuning_db/workers/worker.h"
 
 namespace bittern::tuning {

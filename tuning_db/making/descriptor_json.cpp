@@ -1,4 +1,4 @@
-#include "tuning_db/workers/descriptor_json.h"
+#include "tuning_db/making/descriptor_json.h"
 
 #include <algorithm>
 #include <vector>
