@@ -48,7 +48,7 @@ void roof(const Common &common) {
 }
 
 void kernel(const Common &common, const std::string &shapes, const std::string &batch, double seconds) {
-  const std::vector<Shape> wanted = parse_shapes(shapes, int64_t{1} << 20, "--shape");
+  const std::vector<Shape> wanted = parse_shapes(shapes, "--shape");
   const std::vector<int64_t> batches = parse_counts(batch, 4096, "--batch");
   std::vector<KernelFigures> rows;
   for (int64_t threads : common.thread_counts({machine_physical_cores()})) {

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "runtime/bench/roof.h"
-#include "runtime/bench/shapes.h"
+#include "runtime/io/shapes.h"
 #include "runtime/kernels/dispatch.h"
 #include "runtime/threads/pool.h"
 

@@ -4,13 +4,14 @@
 
 #include <histedit.h>
 #include <locale.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
 
+#include "runtime/error.h"
+#include "runtime/io/atomic_file.h"
 #include "runtime/io/utf8.h"
 
 namespace bittern::runtime {
@@ -59,12 +60,14 @@ struct LineReader::Editor {
   void save() {
     if (file.empty()) return;
     // A new file in place of the old one, so that two programs at once cannot mix theirs.
-    const std::string temporary = file + "." + std::to_string(getpid());
-    const mode_t before = umask(077);
-    if (history_w_save(temporary) && rename(temporary.c_str(), file.c_str()) != 0) unlink(temporary.c_str());
-    umask(before);
+    try {
+      AtomicFile out(file, {.ours = true});
+      std::FILE *stream = fdopen(dup(out.fd()), "w");
+      const bool written = stream && ::history(history, &event, H_SAVE_FP, stream) >= 0;
+      if (stream && std::fclose(stream) == 0 && written) out.commit();
+    } catch (const Error &) {  // lines of earlier conversations are a comfort, not a result
+    }
   }
-  bool history_w_save(const std::string &path) { return ::history(history, &event, H_SAVE, path.c_str()) >= 0; }
 };
 
 LineReader::LineReader(std::string history_file, std::atomic<bool> &interrupt) : interrupt_(interrupt) {

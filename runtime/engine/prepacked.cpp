@@ -3,7 +3,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <sodium.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,7 +15,9 @@
 #include <vector>
 
 #include "runtime/error.h"
+#include "runtime/io/atomic_file.h"
 #include "runtime/io/checksum.h"
+#include "runtime/io/sha256.h"
 
 namespace bittern::runtime {
 namespace {
@@ -39,40 +40,6 @@ static_assert(sizeof(Header) == 112);
 int64_t pieces_of(int64_t bytes) { return (bytes + kPiece - 1) / kPiece; }
 int64_t image_offset(int64_t bytes) {
   return (static_cast<int64_t>(sizeof(Header)) + pieces_of(bytes) * 8 + kPage - 1) / kPage * kPage;
-}
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  Descriptor(const Descriptor &) = delete;
-  Descriptor &operator=(const Descriptor &) = delete;
-  int fd() const { return fd_; }
-
- private:
-  int fd_;
-};
-
-// Whole transfers at an offset; false on an error or an early end.
-bool read_all(int fd, void *data, int64_t bytes, int64_t offset) {
-  for (auto *to = static_cast<uint8_t *>(data); bytes > 0;) {
-    const ssize_t got = pread(fd, to, static_cast<size_t>(bytes), offset);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return false;
-    to += got, bytes -= got, offset += got;
-  }
-  return true;
-}
-bool write_all(int fd, const void *data, int64_t bytes, int64_t offset) {
-  for (auto *from = static_cast<const uint8_t *>(data); bytes > 0;) {
-    const ssize_t put = pwrite(fd, from, static_cast<size_t>(bytes), offset);
-    if (put < 0 && errno == EINTR) continue;
-    if (put <= 0) return false;
-    from += put, bytes -= put, offset += put;
-  }
-  return true;
 }
 
 uint64_t header_checksum(const Header &header) {
@@ -142,11 +109,7 @@ int64_t prepacked_limit() {
 
 Prepacked::Prepacked(std::string folder, const std::string &key, Warn warn)
     : folder_(std::move(folder)), warn_(std::move(warn)) {
-  unsigned char hash[crypto_hash_sha256_BYTES];
-  crypto_hash_sha256(hash, reinterpret_cast<const unsigned char *>(key.data()), key.size());
-  char hex[2 * sizeof hash + 1];
-  sodium_bin2hex(hex, sizeof hex, hash, sizeof hash);
-  hash_ = hex;
+  hash_ = sha256_hex(key);
 }
 
 std::string Prepacked::path() const { return folder_ + "/" + hash_.substr(0, 32) + kSuffix; }
@@ -161,7 +124,7 @@ bool Prepacked::read(uint8_t *image, int64_t bytes, ThreadPool &pool) const {
   struct stat info;
   if (fstat(file.fd(), &info) != 0 || !S_ISREG(info.st_mode)) return damaged("are not a regular file");
   Header header;
-  if (info.st_size != image_offset(bytes) + bytes || !read_all(file.fd(), &header, sizeof header, 0))
+  if (info.st_size != image_offset(bytes) + bytes || !read_all_at(file.fd(), &header, sizeof header, 0))
     return damaged("have the wrong size");
   if (header_checksum(header) != header.header_checksum || std::memcmp(header.magic, "bittern", 8) != 0 ||
       header.format != kFormat || header.image_bytes != bytes || header.piece_bytes != kPiece ||
@@ -169,14 +132,14 @@ bool Prepacked::read(uint8_t *image, int64_t bytes, ThreadPool &pool) const {
     return damaged("have a damaged header");
   std::vector<uint64_t> table(static_cast<size_t>(pieces_of(bytes)));
   const auto table_bytes = static_cast<int64_t>(table.size() * 8);
-  if (!read_all(file.fd(), table.data(), table_bytes, sizeof header) ||
+  if (!read_all_at(file.fd(), table.data(), table_bytes, sizeof header) ||
       checksum64(reinterpret_cast<const uint8_t *>(table.data()), table_bytes) != header.table_checksum)
     return damaged("have a damaged header");
   std::atomic<bool> good{true};
   pool.parallel(pieces_of(bytes), [&](int64_t piece, int) {
     if (!good.load(std::memory_order_relaxed)) return;
     const int64_t at = piece * kPiece, size = std::min(kPiece, bytes - at);
-    if (!read_all(file.fd(), image + at, size, image_offset(bytes) + at) ||
+    if (!read_all_at(file.fd(), image + at, size, image_offset(bytes) + at) ||
         checksum64(image + at, size) != table[static_cast<size_t>(piece)])
       good = false;
   });
@@ -188,23 +151,27 @@ bool Prepacked::read(uint8_t *image, int64_t bytes, ThreadPool &pool) const {
 void Prepacked::write(const uint8_t *image, int64_t bytes, ThreadPool &pool) const {
   const int64_t size = image_offset(bytes) + bytes, limit = prepacked_limit();
   if (size > limit) return;
-  const auto failed = [&](const std::string &what) {
-    warn_("cannot keep prepacked weights: " + what + ": " + std::strerror(errno) +
-          "; the next start will pack the model again");
-  };
-  if (!make_folders(folder_)) return failed(folder_);
-  make_room(folder_, size, limit, path());
-  const std::string temporary = path() + "." + std::to_string(getpid()) + ".tmp";
-  const Descriptor file(open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (file.fd() < 0) return failed(temporary);
+  try {
+    if (!make_folders(folder_)) throw Error(folder_ + ": " + std::strerror(errno));
+    make_room(folder_, size, limit, path());
+    write_entry(image, bytes, pool);
+  } catch (const Error &error) {
+    warn_(std::string("cannot keep prepacked weights: ") + error.what() + "; the next start will pack the model again");
+  }
+}
 
+void Prepacked::write_entry(const uint8_t *image, int64_t bytes, ThreadPool &pool) const {
+  AtomicFile file(path(), {.ours = true});
   std::vector<uint64_t> table(static_cast<size_t>(pieces_of(bytes)));
   std::atomic<int> error{0};
+  const auto put = [&](const void *data, int64_t count, int64_t offset) {
+    if (!write_all_at(file.fd(), data, count, offset)) error = errno;
+  };
   pool.parallel(pieces_of(bytes), [&](int64_t piece, int) {
     if (error.load(std::memory_order_relaxed)) return;
     const int64_t at = piece * kPiece, count = std::min(kPiece, bytes - at);
     table[static_cast<size_t>(piece)] = checksum64(image + at, count);
-    if (!write_all(file.fd(), image + at, count, image_offset(bytes) + at)) error = errno ? errno : EIO;
+    put(image + at, count, image_offset(bytes) + at);
   });
   const auto table_bytes = static_cast<int64_t>(table.size() * 8);
   Header header{};
@@ -215,15 +182,10 @@ void Prepacked::write(const uint8_t *image, int64_t bytes, ThreadPool &pool) con
   std::memcpy(header.key, hash_.data(), sizeof header.key);
   header.table_checksum = checksum64(reinterpret_cast<const uint8_t *>(table.data()), table_bytes);
   header.header_checksum = header_checksum(header);
-  if (!error && (!write_all(file.fd(), &header, sizeof header, 0) ||
-                 !write_all(file.fd(), table.data(), table_bytes, sizeof header) ||
-                 rename(temporary.c_str(), path().c_str()) != 0))
-    error = errno ? errno : EIO;
-  if (error) {
-    unlink(temporary.c_str());
-    errno = error;
-    failed(path());
-  }
+  put(&header, sizeof header, 0);
+  put(table.data(), table_bytes, sizeof header);
+  if (error) throw Error(path() + ": cannot write: " + std::strerror(error));
+  file.commit();
 }
 
 }  // namespace bittern::runtime

@@ -25,6 +25,8 @@ class Prepacked {
   std::string path() const;
 
  private:
+  void write_entry(const uint8_t *image, int64_t bytes, ThreadPool &pool) const;
+
   std::string folder_, hash_;
   Warn warn_;
 };

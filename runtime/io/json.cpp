@@ -15,7 +15,7 @@ namespace {
 constexpr const char *kTypeNames[] = {"null", "false", "true", "a number", "a string", "an array", "an object"};
 
 // Text for messages: short, printable.
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   std::string out;
   for (const char c : text.substr(0, 80)) out += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? '?' : c;
   return utf8_sanitize(out) + (text.size() > 80 ? "..." : "");
@@ -88,10 +88,10 @@ int64_t Json::integer(int64_t least, int64_t most) const {
   int64_t value = 0;
   const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (status == std::errc() && end != text.data() + text.size()) {
-    fail(fmt::format("expected a whole number, found {}", quoted(text)));
+    fail(fmt::format("expected a whole number, found {}", in_quotes(text)));
   }
   if (status != std::errc() || value < least || value > most) {
-    fail(fmt::format("{} is outside {}..{}", quoted(text), least, most));
+    fail(fmt::format("{} is outside {}..{}", in_quotes(text), least, most));
   }
   return value;
 }
@@ -103,7 +103,7 @@ double Json::number(double least, double most) const {
   double value = 0;
   const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (status != std::errc() || !(value >= least && value <= most)) {
-    fail(fmt::format("{} is outside {}..{}", quoted(text), least, most));
+    fail(fmt::format("{} is outside {}..{}", in_quotes(text), least, most));
   }
   return value;
 }
@@ -164,7 +164,7 @@ std::string JsonDocument::path(uint32_t node) const {
   for (size_t i = chain.size(); i-- > 0;) {
     const uint32_t parent = nodes_[chain[i]].parent;
     if (nodes_[parent].type == static_cast<uint32_t>(Json::Type::Object)) {
-      const std::string key = quoted(unescape(nodes_[chain[i] - 1]));
+      const std::string key = in_quotes(unescape(nodes_[chain[i] - 1]));
       if (member_kind_.empty()) {
         out += out.empty() ? key : "." + key;
       } else {

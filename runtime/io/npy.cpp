@@ -1,14 +1,12 @@
 #include "runtime/io/npy.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <cstring>
 #include <string_view>
 
 #include "runtime/error.h"
+#include "runtime/io/atomic_file.h"
 #include "runtime/io/float_formats.h"
 #include "runtime/io/mapped_file.h"
 
@@ -16,17 +14,6 @@ namespace bittern::runtime {
 namespace {
 
 constexpr std::string_view kMagic("\x93NUMPY\x01\x00", 8);
-
-void write_all(int fd, const void *data, size_t bytes) {
-  const char *at = static_cast<const char *>(data);
-  while (bytes > 0) {
-    const ssize_t wrote = write(fd, at, bytes);
-    if (wrote < 0 && errno == EINTR) continue;
-    if (wrote < 0) throw Error(std::strerror(errno));
-    at += wrote;
-    bytes -= static_cast<size_t>(wrote);
-  }
-}
 
 // The text after `'name':` in the header's Python dictionary, to its end.
 std::string_view field(const std::string &path, std::string_view header, std::string_view name) {
@@ -74,20 +61,10 @@ void write_npy(const std::string &path, std::span<const float> data, int64_t row
   start += static_cast<char>(header.size() >> 8);
   start += header;
 
-  const std::string temporary = fmt::format("{}.{}.part", path, getpid());
-  unlink(temporary.c_str());  // left by a killed process of the same id
-  const int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  if (fd < 0) throw Error(fmt::format("{}: cannot create: {}", path, std::strerror(errno)));
-  try {
-    write_all(fd, start.data(), start.size());
-    write_all(fd, data.data(), data.size_bytes());
-    if (rename(temporary.c_str(), path.c_str()) != 0) throw Error(std::strerror(errno));
-  } catch (const Error &error) {
-    close(fd);
-    unlink(temporary.c_str());
-    throw Error(fmt::format("{}: cannot write: {}", path, error.what()));
-  }
-  if (close(fd) != 0) throw Error(fmt::format("{}: cannot write: {}", path, std::strerror(errno)));
+  AtomicFile file(path);
+  file.write(start);
+  file.write({reinterpret_cast<const char *>(data.data()), data.size_bytes()});
+  file.commit();
 }
 
 NpyArray read_npy(const std::string &path) {

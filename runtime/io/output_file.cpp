@@ -18,13 +18,9 @@ constexpr size_t kBuffer = 1 << 20;
 }  // namespace
 
 OutputFile::OutputFile(const std::string &path, std::string name)
-    : name_(std::move(name)), fd_(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666)) {
-  if (fd_ < 0) throw Error(fmt::format("{}: cannot create: {}", name_, std::strerror(errno)));
+    : name_(std::move(name)), file_(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666)) {
+  if (file_.fd() < 0) throw Error(fmt::format("{}: cannot create: {}", name_, std::strerror(errno)));
   buffer_.reserve(kBuffer);
-}
-
-OutputFile::~OutputFile() {
-  if (fd_ >= 0) close(fd_);
 }
 
 void OutputFile::fail(int error) const {
@@ -33,21 +29,14 @@ void OutputFile::fail(int error) const {
 
 void OutputFile::reserve(uint64_t bytes) {
   // Not every file system can; then the writes will tell. The size is kept, so that a reader never sees zeros as data.
-  if (bytes > 0 && fallocate(fd_, FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(bytes)) != 0 &&
+  if (bytes > 0 && fallocate(file_.fd(), FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(bytes)) != 0 &&
       (errno == ENOSPC || errno == EFBIG || errno == EDQUOT)) {
     throw Error(fmt::format("{}: cannot write {} bytes: {}", name_, bytes, std::strerror(errno)));
   }
 }
 
 void OutputFile::put(const uint8_t *data, size_t bytes, uint64_t offset) {
-  while (bytes > 0) {
-    const ssize_t wrote = pwrite(fd_, data, bytes, static_cast<off_t>(offset));
-    if (wrote < 0 && errno == EINTR) continue;
-    if (wrote <= 0) fail(wrote < 0 ? errno : EIO);
-    data += wrote;
-    bytes -= static_cast<size_t>(wrote);
-    offset += static_cast<uint64_t>(wrote);
-  }
+  if (!write_all_at(file_.fd(), data, static_cast<int64_t>(bytes), static_cast<int64_t>(offset))) fail(errno);
 }
 
 void OutputFile::flush() {
@@ -80,8 +69,8 @@ void OutputFile::write_at(uint64_t offset, std::string_view bytes) {
 
 void OutputFile::finish() {
   flush();
-  if (fsync(fd_) != 0 && errno != EINVAL && errno != EROFS) fail(errno);
-  if (close(std::exchange(fd_, -1)) != 0) fail(errno);
+  if (fsync(file_.fd()) != 0 && errno != EINVAL && errno != EROFS) fail(errno);
+  if (!file_.close()) fail(errno);
 }
 
 }  // namespace bittern::runtime

@@ -6,13 +6,14 @@
 #include <string_view>
 #include <vector>
 
+#include "runtime/io/descriptor.h"
+
 namespace bittern::runtime {
 
 class OutputFile {
  public:
   // Makes or empties `path`; `name` stands for it in messages.
   OutputFile(const std::string &path, std::string name);
-  ~OutputFile();
   OutputFile(const OutputFile &) = delete;
   OutputFile &operator=(const OutputFile &) = delete;
 
@@ -34,7 +35,7 @@ class OutputFile {
   void put(const uint8_t *data, size_t bytes, uint64_t offset);
 
   std::string name_;
-  int fd_;
+  Descriptor file_;
   uint64_t size_ = 0, flushed_ = 0;
   std::vector<uint8_t> buffer_;
 };

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "runtime/error.h"
+#include "runtime/io/atomic_file.h"
 
 namespace bittern::runtime {
 namespace {
@@ -104,13 +105,6 @@ void OutputPlace::remove_left_over() const {
     if (flock(fd, LOCK_EX | LOCK_NB) == 0) std::filesystem::remove_all(entry.path(), ignored);
     close(fd);
   }
-}
-
-void OutputPlace::sync_folder(const std::string &folder) const {
-  const int fd = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return;
-  fsync(fd);  // some file systems cannot; then the rename is as safe as they make it
-  close(fd);
 }
 
 void OutputPlace::commit() {

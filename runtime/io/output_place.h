@@ -28,7 +28,6 @@ class OutputPlace {
   void refuse_unreplaceable() const;
   void remove_left_over() const;
   bool make_temporary();
-  void sync_folder(const std::string &folder) const;
 
   std::string path_, parent_, temporary_;
   Kind kind_;

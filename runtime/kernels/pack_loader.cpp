@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>
-#include <sodium.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,26 +14,14 @@
 #include <nlohmann/json.hpp>
 
 #include "runtime/error.h"
+#include "runtime/io/descriptor.h"
+#include "runtime/io/sha256.h"
 #include "runtime/machine/machine.h"
 
 namespace bittern::runtime {
 namespace {
 
 constexpr int64_t kLargestPack = int64_t{256} << 20, kLargestManifest = int64_t{64} << 20;
-
-class File {
- public:
-  explicit File(int fd) : fd_(fd) {}
-  ~File() {
-    if (fd_ >= 0) close(fd_);
-  }
-  File(const File &) = delete;
-  File &operator=(const File &) = delete;
-  int fd() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 std::string reason() { return std::strerror(errno); }
 
@@ -47,7 +34,7 @@ std::string foreign(const struct stat &info) {
 
 // Reads a whole regular file that only we can write.
 std::string read_private(const std::string &path, int64_t limit) {
-  const File file(open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
+  const Descriptor file(open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
   if (file.fd() < 0) throw Error("cannot open it: " + reason());
   struct stat info;
   if (fstat(file.fd(), &info) != 0 || !S_ISREG(info.st_mode)) throw Error("is not a regular file");
@@ -62,14 +49,6 @@ std::string read_private(const std::string &path, int64_t limit) {
     done += static_cast<size_t>(got);
   }
   return bytes;
-}
-
-std::string sha256(const std::string &bytes) {
-  unsigned char hash[crypto_hash_sha256_BYTES];
-  crypto_hash_sha256(hash, reinterpret_cast<const unsigned char *>(bytes.data()), bytes.size());
-  char hex[2 * sizeof hash + 1];
-  sodium_bin2hex(hex, sizeof hex, hash, sizeof hash);
-  return hex;
 }
 
 void require(bool condition, const std::string &what) {
@@ -154,7 +133,7 @@ LoadedPack::LoadedPack(const std::string &manifest) {
     require(!name.empty() && name.find('/') == std::string::npos, "names a file outside its folder");
     bytes = read_private(manifest.substr(0, manifest.rfind('/') + 1) + name, kLargestPack);
     require(json.at("bytes") == bytes.size(), name + " has another size than the manifest says");
-    require(json.at("sha256") == sha256(bytes), name + " has another hash than the manifest says");
+    require(json.at("sha256") == sha256_hex(bytes), name + " has another hash than the manifest says");
     memory_ = seal(bytes);
     library_ = load_library(memory_);
     pack_ = static_cast<const bt_pack *>(dlsym(library_, "bt_pack_table"));

@@ -3,7 +3,6 @@
 #include "runtime/machine/machine.h"
 
 #include <sched.h>
-#include <sodium.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,6 +16,7 @@
 
 #include "runtime/abi/kernel_abi.h"
 #include "runtime/error.h"
+#include "runtime/io/sha256.h"
 #include "runtime/machine/isa.h"
 #include "runtime/machine/processor.h"
 
@@ -104,11 +104,7 @@ const Fingerprint &machine_fingerprint() {
 std::string Fingerprint::id() const {
   const std::string text = vendor + '\n' + std::to_string(family) + '\n' + std::to_string(model) + '\n' +
                            std::to_string(stepping) + '\n' + std::to_string(isa) + '\n' + generator;
-  unsigned char hash[crypto_hash_sha256_BYTES];
-  crypto_hash_sha256(hash, reinterpret_cast<const unsigned char *>(text.data()), text.size());
-  char hex[17];
-  sodium_bin2hex(hex, sizeof hex, hash, 8);
-  return hex;
+  return sha256_hex(text).substr(0, 16);
 }
 
 int machine_cores() { return std::min<int>(static_cast<int>(usable_cpus().size()), quota_cores()); }

@@ -10,6 +10,4 @@ namespace bittern::runtime {
 // A line of path, size, modification time and the hash of `head`, the part of the file that describes the rest.
 std::string file_identity(const MappedFile &file, std::string_view head);
 
-std::string sha256_hex(std::string_view bytes);
-
 }  // namespace bittern::runtime

@@ -9,6 +9,7 @@
 
 #include "runtime/error.h"
 #include "runtime/io/join.h"
+#include "runtime/io/sha256.h"
 #include "runtime/model/file_identity.h"
 #include "runtime/model/formats.h"
 #include "runtime/model/gguf_config.h"

@@ -13,6 +13,7 @@
 #include "compiler/library.h"
 #include "compiler/parser.h"
 #include "runtime/engine/problems.h"
+#include "runtime/io/shapes.h"
 #include "runtime/kernels/pack_loader.h"
 #include "runtime/machine/machine.h"
 #include "tuning_db/commands/layout_report.h"
@@ -109,7 +110,7 @@ std::vector<KernelWork> make_works(const WorkRequest &request) {
   if (!request.model.empty()) add_model(*runtime::open_model(request.model, request.open), batch, works);
   if (!request.preset.empty()) add_model(*runtime::synthetic_model(request.preset), batch, works);
   if (!request.shapes.empty())
-    for (const Shape &shape : parse_shapes(request.shapes))
+    for (const runtime::Shape &shape : runtime::parse_shapes(request.shapes, "--shapes"))
       works.push_back(
           {fmt::format("matmul"), compiler::builtin_kernel("w2a8_matmul"), {{"N", shape.n}, {"K", shape.k}}, batch});
   if (!request.kernel_file.empty()) {

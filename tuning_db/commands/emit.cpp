@@ -30,7 +30,7 @@ std::vector<Shape> shapes_of(WorkRequest request) {
   request.batch = {1};
   std::vector<Shape> shapes;
   if (!request.shapes.empty()) {
-    shapes = parse_shapes(request.shapes);
+    shapes = runtime::parse_shapes(request.shapes, "--shapes");
   } else {
     for (const KernelWork &work : make_works(request)) {
       if (work.fixed.count("G"))

@@ -6,12 +6,15 @@
 
 #include "codegen/backend.h"
 #include "compiler/ir.h"
+#include "runtime/io/shapes.h"
 #include "schedules/schedule.h"
 #include "schedules/target.h"
 #include "tuning_db/proof/problem.h"
 #include "tuning_db/records/records.h"
 
 namespace bittern::tuning {
+
+using runtime::Shape;
 
 // A kernel of the library, first as planned, then with what was made of it.
 struct EmitKernel {

@@ -1,7 +1,6 @@
 #include "tuning_db/proof/problem.h"
 
 #include <fmt/format.h>
-#include <sodium.h>
 
 #include <algorithm>
 #include <charconv>
@@ -204,17 +203,6 @@ compiler::Sizes compiled_sizes(const compiler::KernelSpec &spec, const Problem &
   return sizes;
 }
 
-std::vector<Shape> parse_shapes(const std::string &text) {
-  std::vector<Shape> shapes;
-  for (const std::string &part : split(text, ',')) {
-    const std::vector<std::string> numbers = split(part, 'x');
-    if (numbers.size() != 2)
-      throw Error(fmt::format("shapes '{}': '{}' is not of the form NxK, for example 6912x2560", text, part));
-    shapes.push_back({parse_number(numbers[0], text, "shapes"), parse_number(numbers[1], text, "shapes")});
-  }
-  return shapes;
-}
-
 compiler::Sizes parse_dims(const std::string &text) {
   compiler::Sizes sizes;
   for (const std::string &part : split(text, ',')) {
@@ -225,14 +213,6 @@ compiler::Sizes parse_dims(const std::string &text) {
       throw Error(fmt::format("dims '{}': {} is given twice", text, part.substr(0, equals)));
   }
   return sizes;
-}
-
-std::string sha256_hex(const std::string &bytes) {
-  unsigned char digest[crypto_hash_sha256_BYTES];
-  crypto_hash_sha256(digest, reinterpret_cast<const unsigned char *>(bytes.data()), bytes.size());
-  std::string hex;
-  for (unsigned char byte : digest) hex += fmt::format("{:02x}", byte);
-  return hex;
 }
 
 }  // namespace bittern::tuning

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "compiler/ir.h"
+#include "runtime/io/sha256.h"
 
 namespace bittern::tuning {
 
@@ -51,13 +52,9 @@ double touched_bytes(const compiler::KernelSpec &spec, const compiler::Sizes &si
 // Bytes of the operands that do not grow with M, vectors left out when there are matrices: what GB/s counts.
 double weight_bytes(const compiler::KernelSpec &spec, const compiler::Sizes &sizes);
 
-// "2560x6912,256x1024" and "M=1,N=256,K=512". Throw Error that quotes what cannot be read.
-struct Shape {
-  int64_t n, k;
-};
-std::vector<Shape> parse_shapes(const std::string &text);
+// "M=1,N=256,K=512". Throws Error that quotes what cannot be read.
 compiler::Sizes parse_dims(const std::string &text);
 
-std::string sha256_hex(const std::string &bytes);
+using runtime::sha256_hex;
 
 }  // namespace bittern::tuning

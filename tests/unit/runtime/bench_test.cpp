@@ -1,4 +1,4 @@
-// The benchmark's definitions: which roof binds, list arguments, and that a kernel is checked before it is timed.
+// The benchmark's definitions: which roof binds, and that a kernel is checked before it is timed.
 #include <doctest/doctest.h>
 
 #include "runtime/bench/kernel_bench.h"
@@ -13,21 +13,6 @@ TEST_CASE("the percentage is of bandwidth at M = 1, of multiply-adds from 32, of
   CHECK(roof_percent(32, 10, 100, 20, 400) == doctest::Approx(25));
   CHECK(roof_percent(8, 10, 100, 20, 400) == doctest::Approx(50));
   CHECK(roof_percent(8, 1, 100, 20, 400) == doctest::Approx(25));
-}
-
-TEST_CASE("lists are read whole and errors quote the item") {
-  CHECK(parse_counts("1,8,128", 128, "--batch") == std::vector<int64_t>{1, 8, 128});
-  CHECK(parse_shapes("6912x2560,3x5", 10000, "--shape") == std::vector<Shape>{{6912, 2560}, {3, 5}});
-  CHECK(print_shape({6912, 2560}) == "6912x2560");
-  for (const char *bad : {"", "0", "-1", "1,", "129", "1;2", "1.5", "9999999999999999999999"}) {
-    CAPTURE(bad);
-    CHECK_THROWS_AS(parse_counts(bad, 128, "--batch"), Error);
-  }
-  for (const char *bad : {"", "12", "12x", "x12", "0x5", "5x0", "3x5x7", "3X5"}) {
-    CAPTURE(bad);
-    CHECK_THROWS_AS(parse_shapes(bad, 10000, "--shape"), Error);
-  }
-  CHECK_THROWS_WITH(parse_counts("1,zwei", 8, "-t"), doctest::Contains("zwei"));
 }
 
 TEST_CASE("figures follow their definitions") {

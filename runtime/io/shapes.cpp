@@ -1,5 +1,5 @@
 // See shapes.h.
-#include "runtime/bench/shapes.h"
+#include "runtime/io/shapes.h"
 
 #include <fmt/format.h>
 
@@ -23,7 +23,10 @@ std::vector<std::string_view> split(std::string_view text) {
   std::vector<std::string_view> items;
   while (true) {
     const size_t comma = text.find(',');
-    items.push_back(text.substr(0, comma));
+    std::string_view item = text.substr(0, comma);
+    while (item.starts_with(' ')) item.remove_prefix(1);
+    while (item.ends_with(' ')) item.remove_suffix(1);
+    items.push_back(item);
     if (comma == std::string_view::npos) return items;
     text.remove_prefix(comma + 1);
   }
@@ -37,14 +40,15 @@ std::vector<int64_t> parse_counts(const std::string &text, int64_t most, const s
   return counts;
 }
 
-std::vector<Shape> parse_shapes(const std::string &text, int64_t most, const std::string &option) {
+std::vector<Shape> parse_shapes(const std::string &text, const std::string &option) {
   std::vector<Shape> shapes;
   for (std::string_view item : split(text)) {
     const size_t x = item.find('x');
     if (x == std::string_view::npos) {
       throw Error(fmt::format("{}: '{}' is not a shape such as 6912x2560 (rows x columns)", option, item));
     }
-    shapes.push_back({parse_count(item.substr(0, x), most, option), parse_count(item.substr(x + 1), most, option)});
+    shapes.push_back({parse_count(item.substr(0, x), kMaxShapeSize, option),
+                      parse_count(item.substr(x + 1), kMaxShapeSize, option)});
   }
   return shapes;
 }
