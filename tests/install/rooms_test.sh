@@ -13,7 +13,7 @@ complain() {
 rules='compiler: compiler/
 schedules: schedules/ compiler/ runtime/abi/
 codegen: codegen/ schedules/ compiler/ runtime/abi/ runtime/machine/isa.h
-tuning_db/proof: tuning_db/proof/ schedules/ compiler/ runtime/abi/
+tuning_db/proof: tuning_db/proof/ schedules/ compiler/ runtime/abi/ runtime/io/
 tuning_db/workers: tuning_db/workers/ tuning_db/proof/ compiler/ runtime/
 tuning_db/records: tuning_db/records/ tuning_db/proof/ compiler/ runtime/
 tuning_db/making: tuning_db/making/ tuning_db/workers/ tuning_db/records/ tuning_db/proof/ codegen/ schedules/ compiler/ runtime/
