@@ -15,6 +15,7 @@
 #include "schedules/space.h"
 #include "tests/proof/worker_process.h"
 #include "tests/scratch_folder.h"
+#include "tuning_db/records/sqlite_store.h"
 #include "tuning_db/search/companions.h"
 #include "tuning_db/workers/run_folder.h"
 
@@ -190,7 +191,7 @@ TEST_CASE("a worker ends when its parent goes away") {
 
 TEST_CASE("a layout that programs carry no kernels for brings proved ones for every number of tokens") {
   Bench bench;
-  Records records(bench.base.path("test.sqlite"));
+  SqliteStore store(bench.base.path("test.sqlite"));
   TunerOptions options;
   options.threads = {1, 3};
   options.build = "test";
@@ -198,7 +199,7 @@ TEST_CASE("a layout that programs carry no kernels for brings proved ones for ev
   const schedules::Target &target = schedules::find_target("x86-64");
   for (const char *layout : {"t5r5", "tl2r64"}) {
     CAPTURE(layout);
-    const std::vector<Outcome> found = companions(records, bench.farm, work, target, layout, options);
+    const std::vector<Outcome> found = companions(store, bench.farm, work, target, layout, options);
     for (const int threads : {1, 3})
       for (const int64_t m : {1, 2, 3, 16, 17, 100000})
         CHECK(std::count_if(found.begin(), found.end(), [&](const Outcome &o) {
@@ -206,12 +207,12 @@ TEST_CASE("a layout that programs carry no kernels for brings proved ones for ev
                        o.layout == layout && o.proof.passed && !o.object.objects.empty();
               }) == 1);
     // What is known is neither compiled nor proved again.
-    const std::vector<Outcome> again = companions(records, bench.farm, work, target, layout, options);
+    const std::vector<Outcome> again = companions(store, bench.farm, work, target, layout, options);
     REQUIRE(again.size() == found.size());
     for (size_t i = 0; i < found.size(); ++i) {
       CHECK(again[i].object.id == found[i].object.id);
       CHECK(again[i].proof.proof_id == found[i].proof.proof_id);
     }
   }
-  CHECK(companions(records, bench.farm, work, target, "i2q32", options).empty());
+  CHECK(companions(store, bench.farm, work, target, "i2q32", options).empty());
 }

@@ -20,6 +20,8 @@
 #include "tuning_db/commands/progress.h"
 #include "tuning_db/commands/report.h"
 #include "tuning_db/packs/pack_writer.h"
+#include "tuning_db/records/open_store.h"
+#include "tuning_db/records/stored_winners.h"
 
 namespace bittern::tuning {
 namespace {
@@ -31,15 +33,23 @@ constexpr int kMostThreads = 1024;
 
 void warn(const std::string &text) { fmt::print(stderr, "bitnet-tune: warning: {}\n", text); }
 
-std::unique_ptr<Records> open_database(const std::string &db) {
-  std::string warning;
-  auto records = open_records(db.empty() ? runtime::cache_folder() + "/tuning.sqlite" : db, db.empty(), warning);
-  if (!warning.empty()) warn(warning);
-  return records;
+std::string default_database() { return runtime::cache_folder() + "/tuning.sqlite"; }
+
+std::unique_ptr<Store> open_database(const std::string &db) {
+  std::string notice;
+  auto store = open_store(db.empty() ? default_database() : db, db.empty(), notice);
+  if (!notice.empty()) warn(notice);
+  return store;
 }
 
-int64_t machine_row(Records &records) {
-  return records.machine(runtime::machine_fingerprint(), runtime::machine_cores(), runtime::last_level_cache_bytes());
+// What `show` and `verify` read: nothing is made. Null when the default database is not there yet.
+std::unique_ptr<Store> open_to_read(const std::string &db) {
+  std::error_code failed;
+  if (db.empty() && !std::filesystem::exists(default_database(), failed)) return nullptr;
+  std::string notice;
+  auto store = open_existing_store(db.empty() ? default_database() : db, notice);
+  if (!notice.empty()) warn(notice);
+  return store;
 }
 
 std::string read_kernel_text(const std::string &path) {
@@ -154,7 +164,7 @@ int run_tune(const TuneCommand &command, const std::atomic<bool> *cancel) {
   options.cancel = cancel;
   const std::vector<KernelWork> works = make_works(command.work);
   if (command.compare) check_comparison(options.patience, works);
-  const auto records = open_database(command.db);
+  const auto store = open_database(command.db);
   const RunFolder folder(runtime::cache_folder() + "/tuning");
   ProgressLine line(stderr, command.quiet);
   Progress last;
@@ -162,7 +172,7 @@ int run_tune(const TuneCommand &command, const std::atomic<bool> *cancel) {
     last = progress;
     line.show(progress);
   };
-  Tuner tuner(*records, folder, std::move(options));
+  Tuner tuner(*store, folder, std::move(options));
   const std::string machine = tuner.machine().fingerprint.id();
   TuningResult result = tuner.run(works);
 
@@ -198,7 +208,7 @@ int run_tune(const TuneCommand &command, const std::atomic<bool> *cancel) {
     json rows = json::array();
     for (const Outcome &outcome : result.outcomes) rows.push_back(outcome_json(outcome));
     fmt::print("{}\n", json{{"fingerprint", machine},
-                            {"database", records->path()},
+                            {"database", store->place()},
                             {"results", rows},
                             {"layouts", result.choices},
                             {"layout_times", layout_json(result.layouts)},
@@ -222,63 +232,65 @@ int run_tune(const TuneCommand &command, const std::atomic<bool> *cancel) {
   }
   if (result.interrupted) {
     fmt::print(stderr, "interrupted; what was learnt is saved in {}: the same command goes on from there\n",
-               records->path());
+               store->place());
     return kInterrupted;
   }
   return result.outcomes.empty() ? 1 : 0;
 }
 
 int run_show(const std::string &db, bool as_json) {
-  const auto records = open_database(db);
-  const int64_t machine = machine_row(*records);
+  const auto store = open_to_read(db);
+  const std::string fingerprint = runtime::machine_fingerprint().id();
+  const std::optional<int64_t> machine = store ? store->find_machine(fingerprint) : std::nullopt;
   if (as_json)
-    fmt::print("{}\n", show_json(*records, machine).dump(1));
+    fmt::print("{}\n",
+               (machine ? show_json(*store, *machine) : json{{"fingerprint", fingerprint}, {"problems", json::array()}})
+                   .dump(1));
   else
-    fmt::print("{}", show_text(*records, machine));
+    fmt::print("{}", machine ? show_text(*store, *machine) : "nothing has been tuned on this machine yet\n");
   return 0;
 }
 
 int run_verify(const std::string &db, bool as_json, const std::atomic<bool> *cancel, const WorkerCommand &worker) {
-  const auto records = open_database(db);
+  const auto store = open_to_read(db);
+  const auto machine = store ? store->find_machine(runtime::machine_fingerprint().id()) : std::nullopt;
+  const std::vector<StoredWinner> winners = machine ? stored_winners(*store, *machine) : std::vector<StoredWinner>{};
   const RunFolder folder(runtime::cache_folder() + "/tuning");
   Farm farm(worker, runtime::machine_cores(), folder.path(), FarmLimits{}, cancel);
   size_t good = 0;
   json rows = json::array();
-  for (const auto &[id, problem] : records->problems(machine_row(*records))) {
-    const auto winner = records->winner(id);
-    if (!winner) continue;
-    for (const CandidateRecord &c : records->candidates(id)) {
-      if (c.id != winner->candidate || c.object == 0) continue;
+  for (const StoredWinner &won : winners) {
+    const Problem &problem = won.problem;
+    std::string fault;
+    try {
+      // Code is run only when it is what was proved.
+      if (won.object.id == 0) throw Error("its code is not what its hash says, or is gone");
+      if (!won.proof.passed) throw Error("it has no proof");
       FarmJob job;
       job.problem = &problem;
-      job.schedule = c.schedule;
-      std::string fault;
-      ProofRecord stored;
-      try {
-        job.object = records->object(c.object);
-        job.symbol = json::parse(job.object.descriptor).at("symbol");
-        stored = records->proof(c.proof).value_or(ProofRecord{});
-        std::vector<FarmJob> jobs = {job};
-        farm.run(jobs, Farm::Clock::time_point::max(), [](FarmJob &) {});
-        fault = jobs.front().rejected;
-        if (fault.empty() && jobs.front().proof.proof_id != stored.proof_id)
-          fault = fmt::format("proof {} is not the stored {}", jobs.front().proof.proof_id, stored.proof_id);
-      } catch (const Interrupted &) {
-        return kInterrupted;
-      } catch (const std::exception &error) {
-        fault = error.what();
-      }
-      good += fault.empty();
-      rows.push_back({{"key", problem.key()},
-                      {"schedule", c.schedule},
-                      {"proof", stored.proof_id},
-                      {"ok", fault.empty()},
-                      {"reason", fault}});
-      if (!as_json)
-        fmt::print("{} {} M={} threads={} {}{}\n", fault.empty() ? "exact " : "WRONG ", problem.shape(),
-                   print_bucket({problem.m_min, problem.m_max}), problem.threads, c.schedule,
-                   fault.empty() ? fmt::format(" (proof {})", stored.proof_id) : ": " + fault);
+      job.schedule = won.candidate.schedule;
+      job.object = won.object;
+      job.symbol = json::parse(job.object.descriptor).at("symbol");
+      std::vector<FarmJob> jobs = {job};
+      farm.run(jobs, Farm::Clock::time_point::max(), [](FarmJob &) {});
+      fault = jobs.front().rejected;
+      if (fault.empty() && jobs.front().proof.proof_id != won.proof.proof_id)
+        fault = fmt::format("proof {} is not the stored {}", jobs.front().proof.proof_id, won.proof.proof_id);
+    } catch (const Interrupted &) {
+      return kInterrupted;
+    } catch (const std::exception &error) {
+      fault = error.what();
     }
+    good += fault.empty();
+    rows.push_back({{"key", problem.key()},
+                    {"schedule", won.candidate.schedule},
+                    {"proof", won.proof.proof_id},
+                    {"ok", fault.empty()},
+                    {"reason", fault}});
+    if (!as_json)
+      fmt::print("{} {} M={} threads={} {}{}\n", fault.empty() ? "exact " : "WRONG ", problem.shape(),
+                 print_bucket({problem.m_min, problem.m_max}), problem.threads, won.candidate.schedule,
+                 fault.empty() ? fmt::format(" (proof {})", won.proof.proof_id) : ": " + fault);
   }
   if (as_json)
     fmt::print("{}\n", json{{"kernels", rows}, {"good", good}}.dump(1));

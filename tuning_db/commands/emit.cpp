@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "codegen/library/library.h"
@@ -15,6 +14,7 @@
 #include "tuning_db/commands/progress.h"
 #include "tuning_db/packs/emit_plan.h"
 #include "tuning_db/packs/staged_folder.h"
+#include "tuning_db/records/open_store.h"
 #include "tuning_db/workers/run_folder.h"
 
 namespace bittern::tuning {
@@ -44,12 +44,11 @@ std::vector<Shape> shapes_of(WorkRequest request) {
   return emit_shapes(shapes);
 }
 
-std::unique_ptr<Records> open_existing(const std::string &path) {
-  std::error_code failed;
-  const auto bytes = std::filesystem::file_size(path, failed);
-  if (failed) throw Error(fmt::format("database {}: {}", path, failed.message()));
-  if (bytes == 0) throw Error(fmt::format("database {}: the file is empty", path));
-  return std::make_unique<Records>(path);
+std::unique_ptr<Store> open_tuned(const std::string &path) {
+  std::string notice;
+  auto store = open_existing_store(path, notice);
+  if (!notice.empty()) fmt::print(stderr, "bitnet-emit: {}\n", notice);
+  return store;
 }
 
 bool runs_here(const EmitKernel &kernel) { return (kernel.target->isa_needs & ~runtime::machine_isa()) == 0; }
@@ -104,7 +103,7 @@ class Emitter {
     const auto targets = emit_targets(command_.targets);
     const std::vector<Shape> shapes = shapes_of(command_.work);
     StagedFolder out(command_.out);
-    const std::unique_ptr<Records> database = command_.from_db.empty() ? nullptr : open_existing(command_.from_db);
+    const std::unique_ptr<Store> database = command_.from_db.empty() ? nullptr : open_tuned(command_.from_db);
     plan_ = plan_library(shapes, targets, database.get(), command_.threads);
     compile_all();
     const RunFolder scratch(runtime::cache_folder() + "/emit");

@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 
+#include "compiler/error.h"
 #include "compiler/parser.h"
 #include "runtime/machine/machine.h"
 #include "schedules/space.h"
@@ -34,44 +35,58 @@ struct ShownProblem {
   std::map<std::string, size_t> counts;             // of candidates, by status
   std::vector<std::pair<size_t, std::string>> why;  // rejections by reason, most frequent first
   std::vector<CandidateRecord> candidates;
-  std::vector<std::string> untried_schedules;  // best prior first
   std::optional<WinnerRecord> winner;
   std::string winning;
   size_t samples = 0;
+  std::string damage;  // why its space cannot be counted
 };
 
 // The database holds what was tried; what is illegal and what is untried comes from the space itself.
-std::vector<ShownProblem> shown(Records &records, int64_t machine) {
-  std::vector<ShownProblem> result;
-  for (auto &[id, problem] : records.problems(machine)) {
-    ShownProblem row;
-    row.problem = std::move(problem);
-    row.candidates = records.candidates(id);
-    row.winner = records.winner(id);
-    row.samples = records.samples(id).size();
-    std::map<std::string, size_t> reasons;
-    std::set<std::string> tried;
-    for (const CandidateRecord &c : row.candidates) {
-      ++row.counts[status_name(c.status)];
-      if (c.status == Status::Rejected) ++reasons[c.reason];
-      if (row.winner && c.id == row.winner->candidate) row.winning = c.schedule;
-      if (!c.shipped_default && c.status != Status::Untried) tried.insert(c.schedule);
+void add_space(ShownProblem &row, std::map<std::string, size_t> &reasons) {
+  std::set<std::string> tried;
+  for (const CandidateRecord &c : row.candidates)
+    if (!c.shipped_default && c.status != Status::Untried) tried.insert(c.schedule);
+  const compiler::KernelSpec spec = compiler::parse_kernel(row.problem.spec_text, "kernel");
+  for (const schedules::Point &point :
+       schedules::enumerate(spec, row.problem.sizes(), schedules::find_target(row.problem.target))) {
+    ++row.space;
+    if (!point.illegal.empty()) {
+      ++row.illegal;
+      ++reasons[point.illegal];
+    } else if (!tried.count(schedules::print_schedule(point.schedule))) {
+      ++row.untried;
     }
-    const compiler::KernelSpec spec = compiler::parse_kernel(row.problem.spec_text, "kernel");
-    for (const schedules::Point &point :
-         schedules::enumerate(spec, row.problem.sizes(), schedules::find_target(row.problem.target))) {
-      ++row.space;
-      if (!point.illegal.empty()) {
-        ++row.illegal;
-        ++reasons[point.illegal];
-      } else if (std::string text = schedules::print_schedule(point.schedule); !tried.count(text)) {
-        ++row.untried;
-        row.untried_schedules.push_back(std::move(text));
-      }
+  }
+}
+
+std::vector<ShownProblem> shown(Store &store, int64_t machine) {
+  std::vector<ShownProblem> result;
+  std::map<int64_t, size_t> at;
+  Ids ids;
+  for (StoredProblem &stored : store.problems(machine)) {
+    at[stored.id] = result.size();
+    ids.push_back(stored.id);
+    result.emplace_back().problem = std::move(stored.problem);
+  }
+  for (auto &[id, winner] : store.winners(ids)) result[at.at(id)].winner = winner;
+  for (const auto &[id, count] : store.sample_counts(ids)) result[at.at(id)].samples = count;
+  for (CandidateRecord &c : store.candidates(ids)) {
+    ShownProblem &row = result[at.at(c.problem)];
+    ++row.counts[status_name(c.status)];
+    if (row.winner && c.id == row.winner->candidate) row.winning = c.schedule;
+    row.candidates.push_back(std::move(c));
+  }
+  for (ShownProblem &row : result) {
+    std::map<std::string, size_t> reasons;
+    for (const CandidateRecord &c : row.candidates)
+      if (c.status == Status::Rejected) ++reasons[c.reason];
+    try {
+      add_space(row, reasons);
+    } catch (const Error &error) {
+      row.damage = error.what();  // a text or target that this version does not read: the rest is shown
     }
     for (const auto &[reason, count] : reasons) row.why.emplace_back(count, reason);
     std::sort(row.why.rbegin(), row.why.rend());
-    result.push_back(std::move(row));
   }
   return result;
 }
@@ -152,9 +167,9 @@ json outcome_json(const Outcome &o) {
           {"reused", o.reused}};
 }
 
-std::string show_text(Records &records, int64_t machine) {
+std::string show_text(Store &store, int64_t machine) {
   std::string text;
-  for (const ShownProblem &p : shown(records, machine)) {
+  for (const ShownProblem &p : shown(store, machine)) {
     text += fmt::format("{} {} M={} threads={} ({})\n", p.problem.spec_name, p.problem.shape(),
                         print_bucket({p.problem.m_min, p.problem.m_max}), p.problem.threads, p.problem.target);
     text += fmt::format("  space of {} points: {} illegal, {} untried; candidates:", p.space, p.illegal, p.untried);
@@ -163,6 +178,7 @@ std::string show_text(Records &records, int64_t machine) {
     for (size_t i = 0; i < p.why.size() && i < 12; ++i)
       text += fmt::format("  rejected {}: {}\n", p.why[i].first, p.why[i].second);
     if (p.why.size() > 12) text += fmt::format("  and {} more reasons (--json has all)\n", p.why.size() - 12);
+    if (!p.damage.empty()) text += fmt::format("  its space cannot be shown: {}\n", p.damage);
     if (p.winner)
       text += fmt::format("  winner {}: {:.1f} us, {:.0f} % of roof, {} over the default ({}, {})\n", p.winning,
                           p.winner->us_median, p.winner->roof_pct, gain(*p.winner), p.winner->patience, p.winner->when);
@@ -172,9 +188,9 @@ std::string show_text(Records &records, int64_t machine) {
   return text.empty() ? "nothing has been tuned on this machine yet\n" : text;
 }
 
-json show_json(Records &records, int64_t machine) {
+json show_json(Store &store, int64_t machine) {
   json problems = json::array();
-  for (const ShownProblem &p : shown(records, machine)) {
+  for (const ShownProblem &p : shown(store, machine)) {
     json candidates = json::array();
     for (const CandidateRecord &c : p.candidates)
       candidates.push_back({{"schedule", c.schedule},

@@ -14,8 +14,8 @@ nlohmann::json outcome_json(const Outcome &outcome);
 
 // `show`: per problem of this machine what was tried, rejected (with reasons, most frequent first), is untried, and
 // won.
-std::string show_text(Records &records, int64_t machine);
-nlohmann::json show_json(Records &records, int64_t machine);
+std::string show_text(Store &store, int64_t machine);
+nlohmann::json show_json(Store &store, int64_t machine);
 
 // A self-contained page: a bar per problem against its roof, the default's time beside it.
 // `section`: more HTML, before the table.

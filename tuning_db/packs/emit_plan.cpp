@@ -13,6 +13,7 @@
 #include "compiler/printer.h"
 #include "runtime/machine/machine.h"
 #include "schedules/space.h"
+#include "tuning_db/records/stored_winners.h"
 
 namespace bittern::tuning {
 namespace {
@@ -38,34 +39,30 @@ struct Winner {
 
 // The winners for one shape and target, sorted by M, one a range of M: this machine's if it has any, else the latest
 // of another's.
-std::vector<Winner> winners(Records &records, const compiler::KernelSpec &spec, const Shape &shape,
-                            const Target &target, int threads) {
-  const int64_t here =
-      records.machine(runtime::machine_fingerprint(), runtime::machine_cores(), runtime::last_level_cache_bytes());
-  std::vector<int64_t> machines = records.machines();
+std::vector<Winner> winners(Store &store, const compiler::KernelSpec &spec, const Shape &shape, const Target &target,
+                            int threads) {
+  const std::optional<int64_t> here = store.find_machine(runtime::machine_fingerprint().id());
+  Ids machines = store.machines();
   std::stable_partition(machines.begin(), machines.end(), [&](int64_t id) { return id == here; });
   const std::string hash = compiler::spec_hash(spec);
   const compiler::Sizes wanted = {{"N", shape.n}, {"K", shape.k}};
   std::vector<Winner> best;
   for (const int64_t machine : machines) {
     std::map<int64_t, Winner> by_m;
-    for (const auto &[id, problem] : records.problems(machine)) {
-      if (problem.spec_hash != hash || problem.fixed != wanted || problem.target != target.name) continue;
-      if (threads != 0 && problem.threads != threads) continue;
-      const auto winner = records.winner(id);
-      if (!winner) continue;
-      for (const CandidateRecord &row : records.candidates(id)) {
-        if (row.id != winner->candidate || row.object == 0 || row.proof == 0) continue;
-        Winner found{problem.m_min,
-                     problem.m_max,
-                     problem.threads,
-                     winner->when,
-                     schedules::parse_schedule(row.schedule),
-                     records.object(row.object),
-                     records.proof(row.proof).value_or(ProofRecord{})};
-        const auto known = by_m.find(found.m_min);
-        if (known == by_m.end() || known->second.threads < found.threads) by_m[found.m_min] = std::move(found);
-      }
+    for (StoredWinner &row : stored_winners(store, machine, [&](const Problem &problem) {
+           return problem.spec_hash == hash && problem.fixed == wanted && problem.target == target.name &&
+                  (threads == 0 || problem.threads == threads);
+         })) {
+      if (row.object.id == 0) continue;
+      Winner found{row.problem.m_min,
+                   row.problem.m_max,
+                   row.problem.threads,
+                   row.winner.when,
+                   schedules::parse_schedule(row.candidate.schedule),
+                   std::move(row.object),
+                   std::move(row.proof)};
+      const auto known = by_m.find(found.m_min);
+      if (known == by_m.end() || known->second.threads < found.threads) by_m[found.m_min] = std::move(found);
     }
     std::vector<Winner> list;
     for (auto &[m, winner] : by_m) list.push_back(std::move(winner));
@@ -205,7 +202,7 @@ std::vector<Shape> emit_shapes(const std::vector<Shape> &shapes) {
   return distinct;
 }
 
-EmitPlan plan_library(const std::vector<Shape> &shapes, const std::vector<const Target *> &targets, Records *database,
+EmitPlan plan_library(const std::vector<Shape> &shapes, const std::vector<const Target *> &targets, Store *database,
                       int threads) {
   EmitPlan plan;
   plan.shapes = shapes;
@@ -226,7 +223,7 @@ EmitPlan plan_library(const std::vector<Shape> &shapes, const std::vector<const 
         tuned = winners(*database, product, shape, *target, threads);
         if (tuned.empty())
           throw Error(fmt::format("database {}: no winner for {}x{} on {}{}; run bitnet-tune --shapes {}x{}",
-                                  database->path(), shape.n, shape.k, target->name,
+                                  database->place(), shape.n, shape.k, target->name,
                                   threads ? fmt::format(" with {} threads", threads) : "", shape.n, shape.k));
       }
       for (EmitKernel &kernel : cover(product, *target, {{"N", shape.n}, {"K", shape.k}}, tuned))

@@ -10,7 +10,7 @@
 #include "schedules/schedule.h"
 #include "schedules/target.h"
 #include "tuning_db/proof/problem.h"
-#include "tuning_db/records/records.h"
+#include "tuning_db/records/store.h"
 
 namespace bittern::tuning {
 
@@ -60,6 +60,6 @@ std::vector<Shape> emit_shapes(const std::vector<Shape> &shapes);
 // `threads` are taken, or when that is 0 those for the most. Batch sizes without a winner get the shipped schedules of
 // the layout that the least one won with. Throws Error naming the shape and target that have none.
 EmitPlan plan_library(const std::vector<Shape> &shapes, const std::vector<const schedules::Target *> &targets,
-                      Records *database, int threads);
+                      Store *database, int threads);
 
 }  // namespace bittern::tuning

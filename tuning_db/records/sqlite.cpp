@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <sqlite3.h>
 
+#include <nlohmann/json.hpp>
+
 namespace bittern::tuning {
 
 Database::Database(const std::string &path) : path_(path) {
@@ -12,7 +14,7 @@ Database::Database(const std::string &path) : path_(path) {
     sqlite3_close(handle_);
     throw Error(fmt::format("tuning database {}: cannot open: {}", path, message));
   }
-  sqlite3_busy_timeout(handle_, 15000);
+  sqlite3_busy_timeout(handle_, 60000);
 }
 
 Database::~Database() { sqlite3_close(handle_); }
@@ -37,8 +39,6 @@ std::string Database::text(const std::string &sql) {
   Statement statement(*this, sql);
   return statement.step() ? statement.text(0) : std::string();
 }
-
-int64_t Database::last_row() const { return sqlite3_last_insert_rowid(handle_); }
 
 Statement::Statement(Database &database, const std::string &sql) : database_(database) {
   if (sqlite3_prepare_v2(database.handle(), sql.c_str(), -1, &statement_, nullptr) != SQLITE_OK)
@@ -67,6 +67,10 @@ Statement &Statement::blob(std::string_view value) {
   return *this;
 }
 
+Statement &Statement::list(const std::vector<int64_t> &values) { return bind(nlohmann::json(values).dump()); }
+
+Statement &Statement::list(const std::vector<std::string> &values) { return bind(nlohmann::json(values).dump()); }
+
 bool Statement::step() {
   const int result = sqlite3_step(statement_);
   if (result == SQLITE_ROW) return true;
@@ -80,6 +84,12 @@ void Statement::run() {
   sqlite3_reset(statement_);
   sqlite3_clear_bindings(statement_);
   next_ = 1;
+}
+
+int64_t Statement::run_returning() {
+  const int64_t value = step() ? integer(0) : 0;
+  run();
+  return value;
 }
 
 int64_t Statement::integer(int column) const { return sqlite3_column_int64(statement_, column); }

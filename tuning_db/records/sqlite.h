@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "compiler/error.h"
 
@@ -12,8 +13,14 @@ struct sqlite3_stmt;
 
 namespace bittern::tuning {
 
-// The file is there and readable, and cannot be used: damaged, somebody else's, or from a newer version.
+// The file is there and readable, and cannot be used: damaged or somebody else's.
 class UnusableDatabase : public Error {
+ public:
+  using Error::Error;
+};
+
+// A newer version of the programs wrote it, and will want it again.
+class NewerDatabase : public Error {
  public:
   using Error::Error;
 };
@@ -29,7 +36,6 @@ class Database {
   void execute(const std::string &sql);
   int64_t integer(const std::string &sql);  // first column of the first row, 0 when there is none
   std::string text(const std::string &sql);
-  int64_t last_row() const;
   const std::string &path() const { return path_; }
   sqlite3 *handle() const { return handle_; }
   [[noreturn]] void fail(const std::string &what) const;
@@ -51,8 +57,12 @@ class Statement {
   Statement &bind(double value);
   Statement &bind(std::string_view value);
   Statement &blob(std::string_view value);
+  // Ids or texts as one JSON array, for json_each(): many rows are asked for at once.
+  Statement &list(const std::vector<int64_t> &values);
+  Statement &list(const std::vector<std::string> &values);
   bool step();
-  void run();  // steps to the end, then is ready to be bound again
+  void run();               // steps to the end, then is ready to be bound again
+  int64_t run_returning();  // the same; gives the first column of the row that RETURNING made
 
   int64_t integer(int column) const;
   double real(int column) const;

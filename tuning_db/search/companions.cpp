@@ -13,14 +13,14 @@ namespace bittern::tuning {
 
 using nlohmann::json;
 
-std::vector<Outcome> companions(Records &records, Farm &farm, const KernelWork &work, const schedules::Target &target,
+std::vector<Outcome> companions(Store &store, Farm &farm, const KernelWork &work, const schedules::Target &target,
                                 const std::string &layout, const TunerOptions &options) {
   std::vector<schedules::Default> wanted;
   for (const schedules::Default &d : schedules::defaults(work.spec, target))
     if (!d.built_in && d.schedule.layout == layout) wanted.push_back(d);
   std::vector<std::unique_ptr<Problem>> problems;
   std::vector<FarmJob> jobs;
-  std::vector<std::string> keys, proof_sizes;
+  std::vector<CodeKey> keys;
   for (const schedules::Default &d : wanted) {
     problems.push_back(std::make_unique<Problem>(make_problem(work.spec, work.fixed, d.m_min, 1, target.name)));
     Problem &problem = *problems.back();
@@ -33,21 +33,23 @@ std::vector<Outcome> companions(Records &records, Farm &farm, const KernelWork &
     std::string key =
         fmt::format("{};{};{};{};companion;", options.build, problem.spec_hash, job.schedule, target.name);
     for (const auto &[name, value] : job.compiled) key += fmt::format("{}={},", name, value);
-    keys.push_back(sha256_hex(key + fmt::format("{}-{}", d.m_min, d.m_max)));
-    proof_sizes.push_back(json(problem.sizes()).dump());
-    job.symbol = "bt_k_" + keys.back().substr(0, 16);
-    if (const auto object = records.find_object(keys.back())) {
-      job.object = *object;
-      if (const auto proof = records.find_proof(object->id, proof_sizes.back())) job.proof = *proof;
-    }
+    keys.push_back({sha256_hex(key + fmt::format("{}-{}", d.m_min, d.m_max)), json(problem.sizes()).dump()});
+    job.symbol = "bt_k_" + keys.back().key.substr(0, 16);
     jobs.push_back(std::move(job));
   }
+  if (jobs.empty()) return {};
+  const std::map<std::string, StoredCode> known = store.find_code(keys);
+  for (size_t i = 0; i < jobs.size(); ++i)
+    if (const auto code = known.find(keys[i].key); code != known.end()) {
+      jobs[i].object = code->second.object;
+      jobs[i].proof = code->second.proof;
+    }
   farm.run(jobs, Farm::Clock::time_point::max(), [&](FarmJob &job) {
     const auto i = static_cast<size_t>(&job - jobs.data());
     if (job.object.objects.empty()) return;
-    if (job.object.id == 0) job.object.id = records.add_object(keys[i], job.object);
-    if (job.proof.id == 0 && (job.proof.passed || !job.proof.reason.empty()))
-      job.proof.id = records.add_proof(job.object.id, proof_sizes[i], job.proof);
+    const StoredCode stored = store.add_code(keys[i], {job.object, job.proof});
+    job.object.id = stored.object.id;
+    job.proof.id = stored.proof.id;
   });
   std::vector<Outcome> found;
   for (size_t i = 0; i < jobs.size(); ++i) {

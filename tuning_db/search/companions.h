@@ -10,7 +10,7 @@ namespace bittern::tuning {
 
 // The layout's defaults that are not built in, compiled for the work's sizes and proved, once for each thread count;
 // none when the layout's are built in. Throws Error naming the schedule when one is rejected, Interrupted.
-std::vector<Outcome> companions(Records &records, Farm &farm, const KernelWork &work, const schedules::Target &target,
+std::vector<Outcome> companions(Store &store, Farm &farm, const KernelWork &work, const schedules::Target &target,
                                 const std::string &layout, const TunerOptions &options);
 
 }  // namespace bittern::tuning

@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "compiler/error.h"
 #include "tuning_db/search/companions.h"
 #include "tuning_db/search/layout_choice.h"
+#include "tuning_db/search/outcomes.h"
 
 namespace bittern::tuning {
 namespace {
@@ -45,37 +47,37 @@ KernelSearch::KernelSearch(const SearchTools &tools, const KernelWork &work, Clo
 }
 
 bool KernelSearch::finished(TuningResult &result) {
+  std::map<int64_t, std::pair<ProblemSearch *, size_t>> problems;
+  Ids ids;
+  for (auto &search : searches_)
+    for (size_t t = 0; t < threads(); ++t) {
+      ids.push_back(search->problem_id(t));
+      problems[ids.back()] = {search.get(), t};
+    }
+  const std::map<int64_t, WinnerRecord> winners = tools_.store.winners(ids);
+  if (winners.size() != ids.size()) return false;
+  std::map<int64_t, CandidateRecord> won;  // by problem
+  for (CandidateRecord &row : tools_.store.candidates(ids))
+    if (row.id == winners.at(row.problem).candidate) won[row.problem] = std::move(row);
   std::vector<Outcome> found;
   std::set<std::string> layouts;
-  for (auto &search : searches_) {
-    for (size_t t = 0; t < threads(); ++t) {
-      const auto winner = tools_.records.winner(search->problem_id(t));
-      if (!winner || rank_of(winner->patience) < rank_of(patience_.name)) return false;
-      for (const CandidateRecord &row : tools_.records.candidates(search->problem_id(t))) {
-        if (row.id != winner->candidate) continue;
-        if (row.build != tools_.options.build || row.object == 0 || row.proof == 0) return false;
-        Outcome outcome;
-        const schedules::Schedule schedule = schedules::parse_schedule(row.schedule);
-        outcome.what = work_.what;
-        outcome.problem = search->problem(t);
-        outcome.winner = *winner;
-        outcome.schedule = row.schedule;
-        outcome.layout = schedule.layout;
-        outcome.backend = schedule.backend;
-        if (winner->us_median > 0) {
-          outcome.gb_s = weight_bytes(work_.spec, search->problem(t).sizes()) / winner->us_median / 1e3;
-          outcome.gop_s = 2 * multiply_adds(work_.spec, search->problem(t).sizes()) / winner->us_median / 1e3;
-        }
-        outcome.reused = true;
-        outcome.space = search->points().size();
-        outcome.object = tools_.records.object(row.object);
-        outcome.proof = tools_.records.proof(row.proof).value();
-        layouts.insert(outcome.layout);
-        found.push_back(std::move(outcome));
-      }
+  for (int64_t id : ids) {
+    const auto row = won.find(id);
+    if (row == won.end() || row->second.build != tools_.options.build || row->second.object == 0 ||
+        row->second.proof == 0 || rank_of(winners.at(id).patience) < rank_of(patience_.name))
+      return false;
+    const auto &[search, t] = problems.at(id);
+    try {
+      found.push_back(make_outcome(work_, search->problem(t), winners.at(id), row->second.schedule, row->second.object,
+                                   row->second.proof));
+    } catch (const Error &) {
+      return false;  // a damaged record: searched anew
     }
+    found.back().reused = true;
+    found.back().space = search->points().size();
+    layouts.insert(found.back().layout);
   }
-  if (layouts.size() != 1 || found.size() != searches_.size() * threads()) return false;
+  if (layouts.size() != 1 || !load_code(tools_.store, found)) return false;
   append(result.companions, companions_of(*layouts.begin()));
   append(result.outcomes, found);
   return true;
@@ -97,23 +99,31 @@ bool KernelSearch::run(TuningResult &result) {
   }
   const std::string layout = settle_layout(work_, searches_, threads(), result.choices);
   std::vector<Outcome> found;
+  std::vector<WinnerRecord> winners;
   for (auto &search : searches_) {
     for (size_t t = 0; t < threads(); ++t) {
       const int64_t arm = final_of(*search, t, layout);
       if (arm < 0) return false;
-      const WinnerRecord winner = search->judge(t, arm);
-      tools_.records.set_winner(winner);
-      found.push_back(search->outcome(t, winner, arm));
+      winners.push_back(search->judge(t, arm));
+      found.push_back(search->outcome(t, winners.back(), arm));
     }
     step_done();
   }
-  append(result.companions, companions_of(layout));
-  append(result.outcomes, found);
+  keep(result, std::move(found), winners, layout);
   return true;
 }
 
+void KernelSearch::keep(TuningResult &result, std::vector<Outcome> found, const std::vector<WinnerRecord> &winners,
+                        const std::string &layout) {
+  tools_.store.set_winners(winners);
+  if (!load_code(tools_.store, found))
+    throw Error(fmt::format("tuning database {}: code that was just proved cannot be read", tools_.store.place()));
+  append(result.companions, companions_of(layout));
+  append(result.outcomes, found);
+}
+
 std::vector<Outcome> KernelSearch::companions_of(const std::string &layout) {
-  return companions(tools_.records, tools_.farm, work_, tools_.target, layout, tools_.options);
+  return companions(tools_.store, tools_.farm, work_, tools_.target, layout, tools_.options);
 }
 
 void KernelSearch::step_done() { progress_.fraction += fraction_ / (2.0 * static_cast<double>(searches_.size())); }
@@ -208,6 +218,8 @@ int64_t KernelSearch::final_of(ProblemSearch &search, size_t t, const std::strin
 bool KernelSearch::estimate(TuningResult &result) {
   std::string layout;
   bool have_layout = false;
+  std::vector<Outcome> found;
+  std::vector<WinnerRecord> winners;
   for (auto &search : searches_) {
     std::vector<schedules::Point> points = search->points();
     for (schedules::Point &point : points)
@@ -225,12 +237,11 @@ bool KernelSearch::estimate(TuningResult &result) {
     layout = search->candidate(winner).schedule.layout;
     have_layout = true;
     for (size_t t = 0; t < threads(); ++t) {
-      const WinnerRecord record = search->judge(t, winner);
-      tools_.records.set_winner(record);
-      result.outcomes.push_back(search->outcome(t, record, winner));
+      winners.push_back(search->judge(t, winner));
+      found.push_back(search->outcome(t, winners.back(), winner));
     }
   }
-  append(result.companions, companions_of(layout));
+  keep(result, std::move(found), winners, layout);
   if (!layout.empty()) result.choices.push_back(fmt::format("{}: layout {} by prediction alone", work_.what, layout));
   return true;
 }

@@ -36,6 +36,9 @@ class KernelSearch {
   // The best few of this layout and the shipped default, together, with the roof in between. The default may win where
   // its weights lie the same way. Gives the winner, or -1 when nothing is ready.
   int64_t final_of(ProblemSearch &search, size_t thread, const std::string &layout);
+  // Stores the winners, and adds them with their code and the layout's companions to the result.
+  void keep(TuningResult &result, std::vector<Outcome> found, const std::vector<WinnerRecord> &winners,
+            const std::string &layout);
   std::vector<Outcome> companions_of(const std::string &layout);
   // Each batch size is explored and then judged; together they are this kernel's part of the bar.
   void step_done();

@@ -25,40 +25,46 @@ const schedules::Default *dispatched(const std::vector<schedules::Default> &all,
 
 ProblemSearch::ProblemSearch(SearchTools tools, const KernelWork &work, int64_t m)
     : tools_(std::move(tools)), work_(work) {
-  for (int threads : tools_.options.threads) {
+  for (int threads : tools_.options.threads)
     problems_.push_back(make_problem(work.spec, work.fixed, m, threads, tools_.target.name));
-    ids_.push_back(tools_.records.problem(tools_.machine, problems_.back()));
-  }
+  ids_ = tools_.store.add_problems(tools_.machine, problems_);
   sizes_ = problems_.front().sizes();
   points_ = schedules::enumerate(work.spec, sizes_, tools_.target);
   rows_.resize(problems_.size());
   timings_.resize(problems_.size());
-  for (size_t t = 0; t < problems_.size(); ++t) load_rows(t);
+  load_rows();
 }
 
-void ProblemSearch::load_rows(size_t thread) {
-  for (CandidateRecord &row : tools_.records.candidates(ids_[thread])) {
+// Another tuner may have added or finished some since.
+void ProblemSearch::load_rows() {
+  for (CandidateRecord &row : tools_.store.candidates(ids_)) {
+    const auto thread = static_cast<size_t>(std::find(ids_.begin(), ids_.end(), row.problem) - ids_.begin());
     const auto key = std::make_pair(row.schedule, row.shipped_default);
     rows_[thread][key] = std::move(row);
   }
 }
 
+CandidateRecord &ProblemSearch::row(size_t thread, int64_t arm) {
+  const Candidate &c = candidate(arm);
+  return rows_[thread].at({c.text, c.shipped_default});
+}
+
 void ProblemSearch::register_rows(const std::vector<int64_t> &arms) {
-  for (size_t t = 0; t < problems_.size(); ++t) {
-    std::vector<CandidateRecord> missing;
+  std::vector<CandidateRecord> missing;
+  for (size_t t = 0; t < problems_.size(); ++t)
     for (int64_t arm : arms) {
       const Candidate &c = candidate(arm);
       if (rows_[t].count({c.text, c.shipped_default})) continue;
       CandidateRecord record;
+      record.problem = ids_[t];
       record.schedule = c.text;
       record.shipped_default = c.shipped_default;
       record.prior = c.prior;
       missing.push_back(std::move(record));
     }
-    if (missing.empty()) continue;
-    tools_.records.add_candidates(ids_[t], missing);
-    load_rows(t);
-  }
+  if (missing.empty()) return;
+  tools_.store.add_candidates(missing);
+  load_rows();
 }
 
 size_t ProblemSearch::tried() const {
@@ -126,29 +132,30 @@ std::string ProblemSearch::object_key(const Candidate &c) const {
 
 void ProblemSearch::set_status(int64_t arm, Status status, const std::string &reason) {
   const Candidate &c = candidate(arm);
+  std::vector<CandidateUpdate> updates;
   for (size_t t = 0; t < problems_.size(); ++t) {
-    CandidateRecord &row = rows_[t].at({c.text, c.shipped_default});
-    if (row.status == Status::Timed && status != Status::Rejected && row.build == tools_.options.build) continue;
-    tools_.records.set_status(row.id, status, tools_.options.build, reason);
-    if (c.object != 0) tools_.records.set_object(row.id, c.object);
-    if (c.proof != 0) tools_.records.set_proof(row.id, c.proof);
-    row.status = status;
-    row.build = tools_.options.build;
+    CandidateRecord &known = row(t, arm);
+    if (known.status == Status::Timed && status != Status::Rejected && known.build == tools_.options.build) continue;
+    updates.push_back({known.id, status, tools_.options.build, reason, c.object, c.proof});
+    known.status = status;
+    known.build = tools_.options.build;
   }
+  tools_.store.update_candidates(updates);
 }
 
 void ProblemSearch::prepare(const std::vector<int64_t> &arms, Clock::time_point deadline) {
   std::vector<FarmJob> jobs;
   std::vector<int64_t> job_arms;
-  std::vector<std::string> keys;
+  std::vector<CodeKey> keys;
   std::vector<std::unique_ptr<Problem>> problems;
   const std::string proof_sizes = json(sizes_).dump();
+  load_rows();
   for (int64_t arm : arms) {
     Candidate &c = candidates_[static_cast<size_t>(arm)];
     if (c.ready || !c.rejected.empty()) continue;
-    const CandidateRecord &row = rows_.front().at({c.text, c.shipped_default});
-    if (row.status == Status::Rejected && row.build == tools_.options.build) {
-      c.rejected = row.reason;
+    const CandidateRecord &known = row(0, arm);
+    if (known.status == Status::Rejected && known.build == tools_.options.build) {
+      c.rejected = known.reason;
       continue;
     }
     FarmJob job;
@@ -165,25 +172,28 @@ void ProblemSearch::prepare(const std::vector<int64_t> &arms, Clock::time_point 
     }
     job.problem = problems.back().get();
     job.schedule = c.text;
-    keys.push_back(object_key(c));
-    job.symbol = "bt_k_" + keys.back().substr(0, 16);
-    if (const auto object = tools_.records.find_object(keys.back())) {
-      job.object = *object;
-      if (const auto proof = tools_.records.find_proof(object->id, proof_sizes)) job.proof = *proof;
-    }
+    keys.push_back({object_key(c), proof_sizes});
+    job.symbol = "bt_k_" + keys.back().key.substr(0, 16);
     jobs.push_back(std::move(job));
     job_arms.push_back(arm);
+  }
+  if (!jobs.empty()) {
+    const std::map<std::string, StoredCode> known = tools_.store.find_code(keys);
+    for (size_t i = 0; i < jobs.size(); ++i)
+      if (const auto code = known.find(keys[i].key); code != known.end()) {
+        jobs[i].object = code->second.object;
+        jobs[i].proof = code->second.proof;
+      }
   }
   size_t ended = 0;
   tools_.farm.run(jobs, deadline, [&](FarmJob &job) {
     const auto index = static_cast<size_t>(&job - jobs.data());
     const int64_t arm = job_arms[index];
     Candidate &c = candidates_[static_cast<size_t>(arm)];
-    Records &records = tools_.records;
     if (!job.object.objects.empty()) {
-      c.object = job.object.id != 0 ? job.object.id : records.add_object(keys[index], job.object);
-      if (job.proof.passed || !job.proof.reason.empty())
-        c.proof = job.proof.id != 0 ? job.proof.id : records.add_proof(c.object, proof_sizes, job.proof);
+      const StoredCode stored = tools_.store.add_code(keys[index], {job.object, job.proof});
+      c.object = stored.object.id;
+      c.proof = stored.proof.id;
     }
     c.rejected = job.rejected;
     c.ready = job.rejected.empty();
@@ -192,17 +202,19 @@ void ProblemSearch::prepare(const std::vector<int64_t> &arms, Clock::time_point 
     ++ended;
     tools_.say(fmt::format("{} {}/{} {}", c.ready ? "proved" : "rejected", ended, jobs.size(), c.text), "");
   });
-  // Samples of the very same objects from earlier runs.
-  for (size_t t = 0; t < problems_.size(); ++t) {
-    std::map<std::pair<int64_t, int64_t>, int64_t> arm_of;
-    for (int64_t arm : arms) {
-      const Candidate &c = candidate(arm);
-      if (c.ready) arm_of[{rows_[t].at({c.text, c.shipped_default}).id, c.object}] = arm;
-    }
-    for (const Sample &sample : tools_.records.samples(ids_[t]))
-      if (const auto arm = arm_of.find({sample.candidate, sample.object}); arm != arm_of.end())
-        timings_[t].add(arm->second, {sample.run, sample.round}, sample.us);
-  }
+  load_samples(arms);
+}
+
+// Samples of the very same objects from earlier runs and other tuners.
+void ProblemSearch::load_samples(const std::vector<int64_t> &arms) {
+  std::map<std::pair<int64_t, int64_t>, std::pair<size_t, int64_t>> arm_of;
+  for (size_t t = 0; t < problems_.size(); ++t)
+    for (int64_t arm : arms)
+      if (candidate(arm).ready) arm_of[{row(t, arm).id, candidate(arm).object}] = {t, arm};
+  if (arm_of.empty()) return;
+  for (const Sample &sample : tools_.store.samples(ids_))
+    if (const auto found = arm_of.find({sample.candidate, sample.object}); found != arm_of.end())
+      timings_[found->second.first].add(found->second.second, {sample.run, sample.round}, sample.us);
 }
 
 std::vector<int64_t> ProblemSearch::ready(const std::vector<int64_t> &arms) const {

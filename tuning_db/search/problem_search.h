@@ -25,7 +25,7 @@ struct Candidate {
 
 // What a ProblemSearch needs of the tuner around it.
 struct SearchTools {
-  Records &records;
+  Store &store;
   Farm &farm;
   Worker &timer;
   Runner *runner;       // where kernels are timed, when not here
@@ -73,13 +73,16 @@ class ProblemSearch {
 
   // The finished comparison as it goes into the database, from the samples of this problem.
   WinnerRecord judge(size_t thread, int64_t winner);
+  // Without the object and the proof: load_code() brings those of many outcomes at once.
   Outcome outcome(size_t thread, const WinnerRecord &winner, int64_t arm);
 
  private:
   int64_t insert(const schedules::Schedule &schedule, double prior, bool shipped_default);
-  void load_rows(size_t thread);
+  void load_rows();
   void register_rows(const std::vector<int64_t> &arms);
+  void load_samples(const std::vector<int64_t> &arms);
   std::string object_key(const Candidate &candidate) const;
+  CandidateRecord &row(size_t thread, int64_t arm);
   void set_status(int64_t arm, Status status, const std::string &reason = "");
   bool measure_once(size_t thread, std::vector<int64_t> &arms, int rounds, bool roof);
   std::string best_text(size_t thread) const;

@@ -74,27 +74,29 @@ bool ProblemSearch::measure_once(size_t thread, std::vector<int64_t> &arms, int 
   std::vector<RoofSample> roofs;
   const auto add_roofs = [&](const char *kind) {
     int64_t at = round_;
-    for (const json &value : reply.at(kind)) roofs.push_back({tools_.run, at++, kind, value});
+    for (const json &value : reply.at(kind)) roofs.push_back({tools_.run, at++, kind, value, false, ids_[thread]});
   };
   add_roofs("read_gb_s");
   add_roofs("int8_gop_s");
-  for (const json &row : reply.at("samples")) {
+  for (const json &round : reply.at("samples")) {
     for (size_t i = 0; i < arms.size(); ++i) {
       const Candidate &c = candidate(arms[i]);
-      const double us = row.at(i);
-      samples.push_back({rows_[thread].at({c.text, c.shipped_default}).id, c.object, tools_.run, round_, us});
+      const double us = round.at(i);
+      samples.push_back({row(thread, arms[i]).id, c.object, tools_.run, round_, us, false, ids_[thread]});
       timings_[thread].add(arms[i], {tools_.run, round_}, us);
     }
     ++round_;
   }
-  tools_.records.add_samples(ids_[thread], samples, roofs);
+  tools_.store.add_samples(ids_[thread], samples, roofs);
+  std::vector<CandidateUpdate> updates;
   for (int64_t arm : arms) {
-    CandidateRecord &row = rows_[thread].at({candidate(arm).text, candidate(arm).shipped_default});
-    if (row.status == Status::Timed && row.build == tools_.options.build) continue;
-    tools_.records.set_status(row.id, Status::Timed, tools_.options.build);
-    row.status = Status::Timed;
-    row.build = tools_.options.build;
+    CandidateRecord &known = row(thread, arm);
+    if (known.status == Status::Timed && known.build == tools_.options.build) continue;
+    known.status = Status::Timed;
+    known.build = tools_.options.build;
+    updates.push_back({known.id, Status::Timed, known.build, "", candidate(arm).object, candidate(arm).proof});
   }
+  if (!updates.empty()) tools_.store.update_candidates(updates);
   return true;
 }
 

@@ -2,13 +2,14 @@
 #include <limits>
 
 #include "runtime/bench/kernel_bench.h"
+#include "tuning_db/search/outcomes.h"
 #include "tuning_db/search/problem_search.h"
 
 namespace bittern::tuning {
 
 double ProblemSearch::read_roof(size_t thread) const {
   std::vector<double> reads;
-  for (const RoofSample &roof : tools_.records.roofs(ids_[thread]))
+  for (const RoofSample &roof : tools_.store.roofs({ids_[thread]}))
     if (roof.kind == "read_gb_s") reads.push_back(roof.value);
   return reads.empty() ? 0 : median(reads);
 }
@@ -16,10 +17,9 @@ double ProblemSearch::read_roof(size_t thread) const {
 WinnerRecord ProblemSearch::judge(size_t thread, int64_t winner) {
   const Problem &problem = problems_[thread];
   const Timings &timings = timings_[thread];
-  const Candidate &c = candidate(winner);
   WinnerRecord record;
   record.problem = ids_[thread];
-  record.candidate = rows_[thread].at({c.text, c.shipped_default}).id;
+  record.candidate = row(thread, winner).id;
   record.patience = tools_.options.patience.name;
   record.tie = true;
   if (timings.count(winner) == 0) return record;
@@ -33,7 +33,7 @@ WinnerRecord ProblemSearch::judge(size_t thread, int64_t winner) {
     record.default_us = record.us_median;
   }
   std::vector<double> reads, multiplies;
-  for (const RoofSample &roof : tools_.records.roofs(ids_[thread]))
+  for (const RoofSample &roof : tools_.store.roofs({ids_[thread]}))
     (roof.kind == "read_gb_s" ? reads : multiplies).push_back(roof.value);
   record.roof_read_gb_s = median(reads);
   record.roof_int8_gop_s = median(multiplies);
@@ -48,22 +48,10 @@ WinnerRecord ProblemSearch::judge(size_t thread, int64_t winner) {
 
 Outcome ProblemSearch::outcome(size_t thread, const WinnerRecord &winner, int64_t arm) {
   const Candidate &c = candidate(arm);
-  Outcome outcome;
-  outcome.what = work_.what;
-  outcome.problem = problems_[thread];
-  outcome.winner = winner;
-  outcome.schedule = c.text;
-  outcome.layout = c.schedule.layout;
-  outcome.backend = c.schedule.backend;
-  if (winner.us_median > 0) {
-    outcome.gb_s = weight_bytes(work_.spec, sizes_) / winner.us_median / 1e3;
-    outcome.gop_s = 2 * multiply_adds(work_.spec, sizes_) / winner.us_median / 1e3;
-  }
+  Outcome outcome = make_outcome(work_, problems_[thread], winner, c.text, c.object, c.proof);
   outcome.tried = tried();
   outcome.rejected = rejected();
   outcome.space = points_.size();
-  outcome.object = tools_.records.object(c.object);
-  outcome.proof = tools_.records.proof(c.proof).value();
   return outcome;
 }
 

@@ -58,8 +58,8 @@ const schedules::Target &choose_target(const std::string &name, const Machine &m
 
 }  // namespace
 
-Tuner::Tuner(Records &records, const RunFolder &run_folder, TunerOptions options)
-    : records_(records),
+Tuner::Tuner(Store &store, const RunFolder &run_folder, TunerOptions options)
+    : store_(store),
       folder_(run_folder),
       options_(std::move(options)),
       runner_(options_.runner.empty() ? nullptr : std::make_unique<Runner>(options_.runner, options_.cancel)),
@@ -68,8 +68,8 @@ Tuner::Tuner(Records &records, const RunFolder &run_folder, TunerOptions options
   if (host_.emulated && options_.patience.first_decode != 0)
     throw Error(fmt::format("{} is emulated, so it can prove kernels but not time them: give --patience estimate",
                             runner_ ? fmt::format("runner '{}'", options_.runner) : "this machine"));
-  machine_ = records_.machine(host_.fingerprint, host_.cores, host_.cache_bytes);
-  run_ = records_.new_run();
+  machine_ = store_.add_machine(host_.fingerprint, host_.cores, host_.cache_bytes);
+  run_ = store_.new_run();
   farm_ = std::make_unique<Farm>(options_.worker, std::min(runtime::machine_cores(), host_.cores), folder_.path(),
                                  options_.limits, options_.cancel, options_.runner);
   timer_ = std::make_unique<Worker>(options_.worker, options_.cancel);
@@ -96,7 +96,7 @@ TuningResult Tuner::run(const std::vector<KernelWork> &works) {
       const KernelWork &work = works[i];
       progress_.fraction = static_cast<double>(i) / static_cast<double>(works.size());
       const auto share = (deadline_ - Clock::now()) / static_cast<int64_t>(works.size() - i);
-      const SearchTools tools{records_, *farm_, *timer_, runner_.get(), host_, target_, machine_, run_, options_, {}};
+      const SearchTools tools{store_, *farm_, *timer_, runner_.get(), host_, target_, machine_, run_, options_, {}};
       KernelSearch search(tools, work, Clock::now() + share, 1.0 / static_cast<double>(works.size()), progress_);
       if (!options_.again && !options_.compare && search.finished(result)) continue;
       if (Clock::now() >= deadline_ || !search.run(result)) result.unreached.push_back(work.what);

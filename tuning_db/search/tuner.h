@@ -11,7 +11,7 @@
 #include "compiler/ir.h"
 #include "schedules/target.h"
 #include "tuning_db/making/farm.h"
-#include "tuning_db/records/records.h"
+#include "tuning_db/records/store.h"
 #include "tuning_db/workers/run_folder.h"
 
 namespace bittern::tuning {
@@ -96,7 +96,7 @@ struct TuningResult {
 class Tuner {
  public:
   // `run_folder` must outlive the tuner. Throws Error when the runner or the target will not do.
-  Tuner(Records &records, const RunFolder &run_folder, TunerOptions options);
+  Tuner(Store &store, const RunFolder &run_folder, TunerOptions options);
   ~Tuner();
 
   // Works on all kernels in order, largest first as given. What is committed stays when it is interrupted, and a later
@@ -108,7 +108,7 @@ class Tuner {
   const Machine &machine() const { return host_; }
 
  private:
-  Records &records_;
+  Store &store_;
   const RunFolder &folder_;
   TunerOptions options_;
   std::unique_ptr<Runner> runner_;

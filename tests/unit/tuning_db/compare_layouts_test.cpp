@@ -17,7 +17,7 @@
 #include "tests/proof/worker_process.h"
 #include "tests/scratch_folder.h"
 #include "tuning_db/commands/layout_report.h"
-#include "tuning_db/records/records.h"
+#include "tuning_db/records/sqlite_store.h"
 #include "tuning_db/search/tuner.h"
 #include "tuning_db/workers/run_folder.h"
 
@@ -120,14 +120,14 @@ TEST_CASE("every layout is measured once for each shape, batch size and thread c
   const compiler::KernelSpec &spec = compiler::builtin_kernel("w2a8_matmul");
   const test::ScratchFolder base;
   const RunFolder folder(base.root());
-  Records records(base.path("tuning.sqlite"));
+  SqliteStore store(base.path("tuning.sqlite"));
   TunerOptions options;
   options.threads = {1, 2};
   options.patience = find_patience("quick");
   options.time_limit = 40;
   options.compare = true;
   options.worker = test_worker();
-  Tuner tuner(records, folder, std::move(options));
+  Tuner tuner(store, folder, std::move(options));
   const schedules::Target &target = schedules::host_target(runtime::machine_isa());
   const std::set<std::string> expected = readable_layouts(spec, target);
   CHECK(expected.size() >= 7);

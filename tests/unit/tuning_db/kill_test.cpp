@@ -16,6 +16,7 @@
 #include "tests/proof/worker_process.h"
 #include "tests/scratch_folder.h"
 #include "tuning_db/commands/commands.h"
+#include "tuning_db/records/sqlite_store.h"
 
 extern char **environ;
 
@@ -51,12 +52,11 @@ pid_t start_tuner(const std::string &cache) {
 }
 
 std::vector<Sample> all_samples(const std::string &path) {
-  Records records(path);  // checks the file's integrity too
-  std::vector<Sample> samples;
-  Statement rows(records.database(), "SELECT candidate, object, run, round, us FROM samples ORDER BY id");
-  while (rows.step())
-    samples.push_back({rows.integer(0), rows.integer(1), rows.integer(2), rows.integer(3), rows.real(4)});
-  return samples;
+  SqliteStore store(path);  // checks the file's integrity too
+  Ids problems;
+  for (int64_t machine : store.machines())
+    for (const StoredProblem &problem : store.problems(machine)) problems.push_back(problem.id);
+  return store.samples(problems);
 }
 
 bool starts_with(const std::vector<Sample> &all, const std::vector<Sample> &start) {
