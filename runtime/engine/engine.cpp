@@ -1,25 +1,23 @@
-// See engine.h: options, loading, the self-check, and the calls that cut tokens into passes of the forward pass.
+// See engine.h: options, and the calls that cut tokens into passes.
 #include "runtime/engine/engine.h"
 
 #include <algorithm>
-#include <array>
-#include <cmath>
-#include <cstring>
-#include <numeric>
+#include <utility>
 
-#include "runtime/engine/forward.h"
-#include "runtime/engine/plan.h"
-#include "runtime/engine/prepacked.h"
-#include "runtime/engine/self_check.h"
-#include "runtime/engine/weights.h"
+#include "runtime/device/cpu/cpu_device.h"
+#include "runtime/device/cpu/prepacked.h"
+#include "runtime/engine/pages.h"
 #include "runtime/error.h"
 #include "runtime/machine/machine.h"
+#include "runtime/program/build.h"
+#include "runtime/program/needs.h"
 
 namespace bittern::runtime {
 namespace {
 
 // Rows of logits made at once when every position is wanted.
 constexpr int64_t kLogitRows = 16;
+constexpr int64_t kMostPages = int64_t{1} << 24;
 
 // What a reader cannot rule out alone: a model that the kernels cannot run. Everything else in ModelConfig runs.
 void check_config(const ModelSource &source) {
@@ -41,30 +39,21 @@ EngineOptions resolve(EngineOptions options, const ModelConfig &config) {
     throw Error("the context size " + std::to_string(options.context) + " exceeds the model's " +
                 std::to_string(config.max_positions) + " positions");
   if (options.context == 0) options.context = std::min<int64_t>(config.max_positions, 4096);
+  if (options.sequences < 1 || options.sequences > Engine::kMostSequences)
+    throw Error("the number of sequences must be between 1 and " + std::to_string(Engine::kMostSequences) + ", not " +
+                std::to_string(options.sequences));
+  if (options.kv_pages < 0 || options.kv_pages > kMostPages)
+    throw Error("the number of pages of the KV cache must be between 1 and " + std::to_string(kMostPages) + ", not " +
+                std::to_string(options.kv_pages));
   if (!options.warn) options.warn = warn_stderr;
   return options;
 }
 
-Plan make_plan(const ModelSource &source, const EngineOptions &options, const KernelSet &kernels) {
-  check_config(source);
-  return Plan(kernel_needs(source, options.context, options.kv, options.head), kernels, Engine::kChunk);
-}
-
-// Runs of M that use the same kernel.
-std::vector<KernelUse> uses_of(const Plan &plan, const KernelSet &kernels) {
-  std::vector<KernelUse> uses;
-  for (const Choice &choice : plan.choices())
-    for (size_t i = 0; i < choice.by_m.size(); ++i) {
-      const auto m = static_cast<int64_t>(i) + 1;
-      if (i > 0 && choice.by_m[i] == uses.back().kernel) {
-        uses.back().m_max = m;
-        continue;
-      }
-      uses.push_back({choice.need.what, choice.need.role, choice.need.sizes, m, m, choice.by_m[i],
-                      kernels.origin(choice.by_m[i])});
-      uses.back().sizes[0] = m;
-    }
-  return uses;
+// Four full sequences' pages, as far as memory is free beside the weights, but no fewer than one's.
+int64_t pages_for_several(const Program &program) {
+  const Footprint f = footprint(program);
+  const int64_t one = pages_for(program.options.context), page_bytes = kPagePositions * f.kv_bytes_per_position;
+  return std::max(one, std::min(4 * one, (machine_free_memory() - f.ternary_bytes - f.head_bytes) / page_bytes));
 }
 
 }  // namespace
@@ -75,33 +64,55 @@ void check_has_head(const ModelSource &source) {
                 " has no output head and predicts no tokens; it makes embeddings (bitnet-run embed)");
 }
 
+Program engine_program(const ModelSource &source, const EngineOptions &given) {
+  check_config(source);
+  const EngineOptions options = resolve(given, source.config());
+  ProgramOptions program;
+  program.kv = options.kv;
+  program.head = options.head;
+  program.context = options.context;
+  program.pages = options.kv_pages;
+  program = with_formats_of(source, program);
+  if (source.config().has_head) program.sequences = options.sequences;
+  if (program.sequences > 1 && program.pages == 0)
+    program.pages = pages_for_several(build_program(source.config(), program));
+  return build_program(source.config(), program);
+}
+
 PlannedKernels planned_kernels(const ModelSource &source, const EngineOptions &given) {
   const EngineOptions options = resolve(given, source.config());
   auto set = std::make_shared<const KernelSet>(options.kernels, options.threads, options.warn);
-  std::vector<KernelUse> uses = uses_of(make_plan(source, options, *set), *set);
+  std::vector<KernelUse> uses =
+      uses_of(Plan(kernel_needs(engine_program(source, options)), *set, Engine::kChunk), *set);
   return {std::move(set), std::move(uses)};
 }
 
 struct Engine::State {
   State(std::unique_ptr<ModelSource> model, const EngineOptions &given);
 
-  void load();
+  Sequence &sequence(int index) { return *sequences[static_cast<size_t>(index)]; }
+  void check_sequence(int index) const;
   void check_ids(std::span<const int32_t> tokens) const;
-  void check_tokens(std::span<const int32_t> tokens) const;
-  // Runs the tokens in passes; each(index of the pass's first token, its tokens) follows every pass.
-  // When `stop` turns true between two passes, the rest is left out and each(index, 0) says so.
-  void run(std::span<const int32_t> tokens, bool last_only, FunctionRef<void(int64_t, int64_t)> each,
+  void check_tokens(int index, std::span<const int32_t> tokens) const;
+  // Runs the parts in one pass; `all`: every token's state is wanted, not only those of the wanted parts' last tokens.
+  void pass(std::span<const Part> parts, bool all);
+  // Runs the tokens of the first sequence in passes; each(index of the pass's first token, its tokens) follows every
+  // pass. When `stop` turns true between two passes, the rest is left out and each(index, 0) says so.
+  void run(std::span<const int32_t> tokens, bool all, FunctionRef<void(int64_t, int64_t)> each,
            const std::atomic<bool> *stop = nullptr);
 
   std::unique_ptr<ModelSource> source;
   EngineOptions options;
   const ModelConfig config;
   ThreadPool pool;
-  KernelSet kernel_set;
-  Plan plan;
-  std::unique_ptr<Weights> weights;
-  std::unique_ptr<Forward> forward;
-  HugeBuffer last_logits, all_logits, hidden;
+  std::shared_ptr<const Program> program;
+  int64_t most_tokens;
+  std::unique_ptr<Device> device;
+  PagePool pages;
+  std::vector<std::unique_ptr<Sequence>> sequences;
+  // Of the pass that runs; never larger than at first.
+  std::vector<int32_t> ids, positions, sequence_ids, wanted;
+  std::vector<Batch::Pages> tables;
 };
 
 Engine::State::State(std::unique_ptr<ModelSource> model, const EngineOptions &given)
@@ -109,31 +120,23 @@ Engine::State::State(std::unique_ptr<ModelSource> model, const EngineOptions &gi
       options(resolve(given, source->config())),
       config(source->config()),
       pool(options.threads),
-      kernel_set(options.kernels, options.threads, options.warn),
-      plan(make_plan(*source, options, kernel_set)) {
-  load();
-  forward = std::make_unique<Forward>(*source, plan, *weights, pool, kChunk, options.context, options.kv);
-  const auto floats = [](int64_t count) { return count * static_cast<int64_t>(sizeof(float)); };
-  hidden = HugeBuffer(floats(forward->most_tokens() * config.hidden), "hidden states");
-  if (config.has_head) last_logits = HugeBuffer(floats(config.vocab), "logits");
-}
-
-// Packs or reads the weights, then checks every kernel on them. A kernel that fails leaves the set; when it was the
-// last one for its layout, the weights are packed again in another.
-void Engine::State::load() {
+      program(std::make_shared<const Program>(engine_program(*source, options))),
+      most_tokens(std::min(kChunk, options.context * program->options.sequences)),
+      pages(program->options.pages) {
   const std::string cache =
       options.prepacked_cache && prepacked_limit() > 0 ? cache_folder() + "/prepacked" : std::string();
-  for (;;) {
-    weights = std::make_unique<Weights>(*source, plan, options.head, cache, pool, options.warn);
-    for (bool again = true; again;) {
-      const std::vector<const bt_kernel *> wrong = self_check(plan, *weights, config, options.warn);
-      for (const bt_kernel *kernel : wrong) kernel_set.exclude(kernel);
-      again = !wrong.empty() && plan.choose_again(kernel_set);
-      if (wrong.empty()) return;
-    }
-    weights.reset();
-    plan = make_plan(*source, options, kernel_set);
-  }
+  device = std::make_unique<CpuDevice>(pool, options.kernels, cache, options.warn);
+  device->upload(program, *source, most_tokens);
+  for (int64_t i = 0; i < program->options.sequences; ++i)
+    sequences.push_back(std::make_unique<Sequence>(pages, options.context));
+  for (auto *list : {&ids, &positions, &sequence_ids, &wanted}) list->reserve(static_cast<size_t>(most_tokens));
+  tables.reserve(sequences.size());
+}
+
+void Engine::State::check_sequence(int index) const {
+  if (index < 0 || static_cast<size_t>(index) >= sequences.size())
+    throw Error("there is no sequence " + std::to_string(index) + ": the engine has " +
+                std::to_string(sequences.size()));
 }
 
 void Engine::State::check_ids(std::span<const int32_t> tokens) const {
@@ -144,24 +147,43 @@ void Engine::State::check_ids(std::span<const int32_t> tokens) const {
                   std::to_string(config.vocab));
 }
 
-void Engine::State::check_tokens(std::span<const int32_t> tokens) const {
+void Engine::State::check_tokens(int index, std::span<const int32_t> tokens) const {
   check_ids(tokens);
-  const int64_t count = static_cast<int64_t>(tokens.size()), length = forward->length(0);
+  const int64_t count = static_cast<int64_t>(tokens.size()), length = sequences[static_cast<size_t>(index)]->length();
   if (count > options.context - length)
     throw Error((length ? std::to_string(length) + " tokens and " : std::string()) + std::to_string(count) +
                 (length ? " more" : " tokens") + " do not fit in the context of " + std::to_string(options.context));
 }
 
-void Engine::State::run(std::span<const int32_t> tokens, bool last_only, FunctionRef<void(int64_t, int64_t)> each,
+void Engine::State::pass(std::span<const Part> parts, bool all) {
+  for (auto *list : {&ids, &positions, &sequence_ids, &wanted}) list->clear();
+  tables.clear();
+  for (const Part &part : parts) {
+    Sequence &s = sequence(part.sequence);
+    s.reserve(static_cast<int64_t>(part.tokens.size()), [&](int32_t from, int32_t to) { device->copy_page(from, to); });
+    tables.push_back({part.sequence, s.pages()});
+    for (size_t i = 0; i < part.tokens.size(); ++i) {
+      if (all || (part.wanted && i + 1 == part.tokens.size())) wanted.push_back(static_cast<int32_t>(ids.size()));
+      ids.push_back(part.tokens[i]);
+      positions.push_back(static_cast<int32_t>(s.length() + static_cast<int64_t>(i)));
+      sequence_ids.push_back(part.sequence);
+    }
+  }
+  device->execute({ids, positions, sequence_ids, wanted, tables});
+  for (const Part &part : parts) sequence(part.sequence).advance(static_cast<int64_t>(part.tokens.size()));
+}
+
+void Engine::State::run(std::span<const int32_t> tokens, bool all, FunctionRef<void(int64_t, int64_t)> each,
                         const std::atomic<bool> *stop) {
-  const auto count = static_cast<int64_t>(tokens.size()), chunk = forward->most_tokens();
-  for (int64_t at = 0; at < count; at += chunk) {
-    const int64_t rows = std::min(chunk, count - at);
+  const auto count = static_cast<int64_t>(tokens.size());
+  for (int64_t at = 0; at < count; at += most_tokens) {
+    const int64_t rows = std::min(most_tokens, count - at);
     if (stop && stop->load(std::memory_order_relaxed)) {
       each(at, 0);
       return;
     }
-    forward->run(tokens.subspan(static_cast<size_t>(at), static_cast<size_t>(rows)), last_only);
+    const Part part{0, tokens.subspan(static_cast<size_t>(at), static_cast<size_t>(rows)), at + rows == count};
+    pass({&part, 1}, all);
     each(at, rows);
   }
 }
@@ -173,42 +195,66 @@ Engine::~Engine() = default;
 std::span<const float> Engine::prefill(std::span<const int32_t> tokens, const std::atomic<bool> *stop) {
   State &s = *state_;
   check_has_head(*s.source);
-  s.check_tokens(tokens);
-  int64_t last = -1;
-  s.run(tokens, true, [&](int64_t, int64_t rows) { last = rows - 1; }, stop);
-  if (last < 0) return {};
-  s.forward->head(s.forward->states() + last * s.config.hidden, 1, s.last_logits.as<float>());
-  return {s.last_logits.as<float>(), static_cast<size_t>(s.config.vocab)};
+  s.check_tokens(0, tokens);
+  bool whole = true;
+  s.run(tokens, false, [&](int64_t, int64_t rows) { whole = rows > 0; }, stop);
+  if (!whole) return {};
+  s.device->execute(Section::Logits, 0, 1);
+  return s.device->read(s.program->logits, 1);
+}
+
+std::span<const float> Engine::step(std::span<const Part> parts) {
+  State &s = *state_;
+  check_has_head(*s.source);
+  int64_t tokens = 0, pages = 0, wanted = 0;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const Part &part = parts[i];
+    s.check_sequence(part.sequence);
+    s.check_tokens(part.sequence, part.tokens);
+    for (size_t j = 0; j < i; ++j)
+      if (parts[j].sequence == part.sequence)
+        throw Error("sequence " + std::to_string(part.sequence) + " is in a step twice");
+    tokens += static_cast<int64_t>(part.tokens.size());
+    pages += s.sequence(part.sequence).pages_to_take(static_cast<int64_t>(part.tokens.size()));
+    wanted += part.wanted ? 1 : 0;
+  }
+  if (tokens > s.most_tokens)
+    throw Error("a step of " + std::to_string(tokens) + " tokens is more than " + std::to_string(s.most_tokens));
+  if (pages > s.pages.free_pages())
+    throw Error("the KV cache is full: " + std::to_string(pages) + " pages are wanted, " +
+                std::to_string(s.pages.free_pages()) + " of " + std::to_string(s.pages.pages()) + " are free");
+  if (parts.empty()) return {};
+  s.pass(parts, false);
+  if (wanted == 0) return {};
+  s.device->execute(Section::Logits, 0, wanted);
+  return s.device->read(s.program->logits, wanted);
 }
 
 void Engine::logits(std::span<const int32_t> tokens, FunctionRef<void(int64_t, int64_t, const float *)> sink) {
   State &s = *state_;
   check_has_head(*s.source);
-  s.check_tokens(tokens);
-  if (!s.all_logits.data())
-    s.all_logits = HugeBuffer(kLogitRows * s.config.vocab * static_cast<int64_t>(sizeof(float)), "logits");
-  s.run(tokens, false, [&](int64_t at, int64_t rows) {
+  s.check_tokens(0, tokens);
+  s.run(tokens, true, [&](int64_t at, int64_t rows) {
     for (int64_t row = 0; row < rows; row += kLogitRows) {
       const int64_t m = std::min(kLogitRows, rows - row);
-      s.forward->head(s.forward->states() + row * s.config.hidden, m, s.all_logits.as<float>());
-      sink(at + row, m, s.all_logits.as<float>());
+      s.device->execute(Section::Logits, row, m);
+      sink(at + row, m, s.device->read(s.program->logits, m).data());
     }
   });
 }
 
 void Engine::hidden(std::span<const int32_t> tokens, FunctionRef<void(int64_t, int64_t, const float *)> sink) {
   State &s = *state_;
-  s.check_tokens(tokens);
-  s.run(tokens, false, [&](int64_t at, int64_t rows) {
-    s.forward->final_norm(s.forward->states(), rows, s.hidden.as<float>());
-    sink(at, rows, s.hidden.as<float>());
+  s.check_tokens(0, tokens);
+  s.run(tokens, true, [&](int64_t at, int64_t rows) {
+    s.device->execute(Section::Hidden, 0, rows);
+    sink(at, rows, s.device->read(s.program->hidden, rows).data());
   });
 }
 
 void Engine::hidden_of_texts(std::span<const std::vector<int32_t>> texts,
                              FunctionRef<void(size_t, int64_t, int64_t, const float *)> sink) {
   State &s = *state_;
-  Forward &forward = *s.forward;
   for (size_t i = 0; i < texts.size(); ++i) {
     try {
       s.check_ids(texts[i]);
@@ -219,73 +265,78 @@ void Engine::hidden_of_texts(std::span<const std::vector<int32_t>> texts,
       throw Error("text " + std::to_string(i) + ": " + error.what());
     }
   }
-  std::vector<Forward::Part> parts;
+  std::vector<Part> parts;
   for (size_t next = 0; next < texts.size();) {
     // As many whole texts as one pass and the cache hold.
     const size_t begin = next;
-    int64_t tokens = 0, pages = 0;
+    int64_t tokens = 0, pages = 0, rows = 0;
     parts.clear();
-    for (; next < texts.size() && parts.size() < static_cast<size_t>(forward.sequences()); ++next) {
+    for (; next < texts.size() && parts.size() < s.sequences.size(); ++next) {
       const auto count = static_cast<int64_t>(texts[next].size());
-      tokens += count, pages += KvCache::pages_for(count);
-      if (tokens > forward.most_tokens() || pages > cache_pages(s.config, s.options.context)) break;
+      tokens += count, pages += pages_for(count);
+      if (tokens > s.most_tokens || pages > s.pages.pages()) break;
       parts.push_back({static_cast<int>(next - begin), texts[next]});
+      rows = tokens;
     }
-    forward.clear();
+    reset();
     if (parts.empty()) {  // too long for one pass
-      hidden(texts[next], [&](int64_t at, int64_t rows, const float *data) { sink(next, at, rows, data); });
+      hidden(texts[next], [&](int64_t at, int64_t count, const float *data) { sink(next, at, count, data); });
       ++next;
       continue;
     }
-    forward.run(parts, false);
-    const float *data = s.hidden.as<float>();
-    forward.final_norm(forward.states(),
-                       std::accumulate(parts.begin(), parts.end(), int64_t{0},
-                                       [](int64_t sum, const Forward::Part &part) {
-                                         return sum + static_cast<int64_t>(part.tokens.size());
-                                       }),
-                       s.hidden.as<float>());
-    for (const Forward::Part &part : parts) {
-      const auto rows = static_cast<int64_t>(part.tokens.size());
-      sink(begin + static_cast<size_t>(part.sequence), 0, rows, data);
-      data += rows * s.config.hidden;
+    s.pass(parts, true);
+    s.device->execute(Section::Hidden, 0, rows);
+    const float *data = s.device->read(s.program->hidden, rows).data();
+    for (const Part &part : parts) {
+      const auto count = static_cast<int64_t>(part.tokens.size());
+      sink(begin + static_cast<size_t>(part.sequence), 0, count, data);
+      data += count * s.config.hidden;
     }
   }
-  forward.clear();
+  reset();
 }
 
-void Engine::reset() { state_->forward->clear(); }
-void Engine::rewind(int64_t position) {
-  const int64_t length = state_->forward->length(0);
-  if (position < 0 || position > length)
-    throw Error("cannot go back to position " + std::to_string(position) + " of a sequence of " +
-                std::to_string(length) + " tokens");
-  state_->forward->truncate(0, position);
+void Engine::reset() {
+  for (const auto &sequence : state_->sequences) sequence->clear();
 }
-int64_t Engine::position() const { return state_->forward->length(0); }
+void Engine::rewind(int sequence, int64_t position) {
+  state_->check_sequence(sequence);
+  Sequence &s = state_->sequence(sequence);
+  if (position < 0 || position > s.length())
+    throw Error("cannot go back to position " + std::to_string(position) + " of a sequence of " +
+                std::to_string(s.length()) + " tokens");
+  s.truncate(position);
+}
+void Engine::rewind(int64_t position) { rewind(0, position); }
+void Engine::begin_as(int sequence, int other, int64_t length) {
+  state_->check_sequence(sequence);
+  state_->check_sequence(other);
+  if (length < 0 || length > position(other) || sequence == other)
+    throw Error("sequence " + std::to_string(sequence) + " cannot begin as " + std::to_string(length) +
+                " positions of sequence " + std::to_string(other));
+  state_->sequence(sequence).begin_as(state_->sequence(other), length);
+}
+int Engine::sequences() const { return static_cast<int>(state_->sequences.size()); }
+int64_t Engine::position(int sequence) const {
+  state_->check_sequence(sequence);
+  return state_->sequence(sequence).length();
+}
+int64_t Engine::position() const { return position(0); }
+int64_t Engine::pages() const { return state_->pages.pages(); }
+int64_t Engine::free_pages() const { return state_->pages.free_pages(); }
+int64_t Engine::pages_to_take(int sequence, int64_t count) const {
+  state_->check_sequence(sequence);
+  return state_->sequence(sequence).pages_to_take(count);
+}
 int64_t Engine::context() const { return state_->options.context; }
 const ModelConfig &Engine::config() const { return state_->config; }
 const ModelSource &Engine::source() const { return *state_->source; }
 const EngineOptions &Engine::options() const { return state_->options; }
-bool Engine::prepacked() const { return state_->weights->from_cache(); }
+const Program &Engine::program() const { return *state_->program; }
+bool Engine::prepacked() const { return state_->device->prepacked(); }
 ThreadPool &Engine::pool() { return state_->pool; }
-
-Footprint Engine::footprint() const {
-  const State &s = *state_;
-  const ModelConfig &c = s.config;
-  Footprint f;
-  for (size_t i = 0; i < kLinearCount; ++i) {
-    const auto [rows, cols] = linear_shape(c, static_cast<Linear>(i));
-    f.ternary_weights += c.layers * rows * cols;
-  }
-  f.ternary_bytes = f.ternary_weights / 4;
-  f.head_bytes = s.weights->head().bytes();
-  f.kv_bytes_per_position = 2 * c.layers * c.kv_heads * c.head_dim * s.forward->kv_element_bytes();
-  f.kv_capacity_bytes = s.forward->kv_bytes();
-  return f;
-}
-
-std::vector<KernelUse> Engine::kernels() const { return uses_of(state_->plan, state_->kernel_set); }
+Footprint Engine::footprint() const { return bittern::runtime::footprint(*state_->program); }
+std::vector<KernelUse> Engine::kernels() const { return state_->device->kernels(); }
 
 bool Engine::tuned() const {
   const std::vector<KernelUse> uses = kernels();
@@ -302,9 +353,10 @@ std::string Engine::origin_summary() const {
 }
 
 const char *Engine::head_precision() const {
-  const Head &head = state_->weights->head();
-  if (!state_->config.has_head) return "no";
-  return head.int8 ? "int8" : head.dtype == DType::BF16 ? "bf16" : "f32";
+  const Program &program = *state_->program;
+  if (program.head == kNoBuffer) return "no";
+  const ElementType type = program[program.head].type;
+  return type == ElementType::I8 ? "int8" : element_name(type);
 }
 
 }  // namespace bittern::runtime

@@ -1,6 +1,7 @@
-// The transformer: weights packed for the chosen kernels, a paged KV cache, and the forward pass for any number of
-// tokens of one sequence. Logits are the same bits for every thread count, every split of the tokens into calls and
-// every choice of kernels. Memory is planned when the engine is made; decode() allocates nothing.
+// The transformer on a device: sequences, the pages of the KV cache that they hold, and passes over any number of their
+// tokens. Logits are the same bits for every thread count, every split of the tokens into calls, every choice of
+// kernels and whatever other sequences are in the pass. Memory is planned when the engine is made; decode() allocates
+// nothing. Calls that name no sequence mean the first.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -9,9 +10,10 @@
 #include <string>
 #include <vector>
 
-#include "runtime/engine/problems.h"
+#include "runtime/device/device.h"
 #include "runtime/kernels/dispatch.h"
 #include "runtime/model/model_source.h"
+#include "runtime/program/program.h"
 #include "runtime/threads/pool.h"
 
 namespace bittern::runtime {
@@ -22,37 +24,19 @@ struct EngineOptions {
   KernelChoice kernels = KernelChoice::Tuned;
   KvType kv = KvType::F32;
   HeadType head = HeadType::File;
+  int64_t sequences = 1;  // at most kMostSequences; a model that makes embeddings has its own number
+  // Pages of the KV cache for all sequences; 0: what one full sequence needs, four times that for several sequences,
+  // within the memory that is free.
+  int64_t kv_pages = 0;
   bool prepacked_cache = true;  // read and write packed weights in cache_folder()/prepacked
   Warn warn = warn_stderr;
 };
 
+// The program that an engine with these options executes.
+Program engine_program(const ModelSource &source, const EngineOptions &options);
+
 // Throws Error that names the command for embeddings when the model has no output head.
 void check_has_head(const ModelSource &source);
-
-// Bytes the model holds, and what one token must read.
-struct Footprint {
-  int64_t ternary_weights = 0;  // number of ternary weights
-  int64_t ternary_bytes = 0;    // at 2 bits each, no padding
-  int64_t head_bytes = 0;       // the output head at the precision it is held in
-  int64_t kv_bytes_per_position = 0;
-  int64_t kv_capacity_bytes = 0;  // for the whole context
-  // Bytes that a token at this position reads: ternary weights, head, keys and values before it.
-  int64_t bytes_per_token(int64_t position) const {
-    return ternary_bytes + head_bytes + kv_bytes_per_position * position;
-  }
-};
-
-// A kernel in use for a range of M.
-struct KernelUse {
-  std::string what;  // "qkv", "head", "attention", ...
-  Role role;
-  std::vector<int64_t> sizes;  // in the role's order, sizes[0] = m_min
-  int64_t m_min = 1, m_max = 1;
-  const bt_kernel *kernel = nullptr;
-  KernelOrigin origin = KernelOrigin::Scalar;
-  std::shared_ptr<const void> owner =
-      {};  // keeps the pack that holds `kernel` loaded; null when the engine itself does
-};
 
 // The kernels an engine with these options would choose, without loading the weights. Not self-checked.
 struct PlannedKernels {
@@ -64,7 +48,8 @@ PlannedKernels planned_kernels(const ModelSource &source, const EngineOptions &o
 class Engine {
  public:
   // Most tokens that one pass works on; longer prompts are cut. The result does not depend on it.
-  static constexpr int64_t kChunk = 128;
+  static constexpr int64_t kChunk = Device::kMostTokens;
+  static constexpr int64_t kMostSequences = 64;
 
   // Loads the weights and checks every kernel on them. Throws Error when the options are out of range or the model
   // cannot be run.
@@ -90,7 +75,29 @@ class Engine {
   void hidden_of_texts(std::span<const std::vector<int32_t>> texts,
                        FunctionRef<void(size_t text, int64_t first, int64_t rows, const float *data)> sink);
 
-  void reset();  // forgets the sequence
+  // Tokens that follow in a sequence (0 .. sequences() - 1), and whether the logits after the last one are wanted.
+  struct Part {
+    int sequence;
+    std::span<const int32_t> tokens;
+    bool wanted = true;
+  };
+  // Appends all parts, of different sequences and together at most kChunk tokens, in one pass; gives a row of logits
+  // for each wanted part, in the order of the parts, valid until the next call. A sequence's logits do not depend on
+  // what else is in the pass. Throws Error as prefill() does, or when the pages do not suffice, before anything is
+  // changed.
+  std::span<const float> step(std::span<const Part> parts);
+
+  int sequences() const;
+  int64_t position(int sequence) const;
+  void rewind(int sequence, int64_t position);
+  // `sequence` becomes the first `length` positions of another one; their pages are shared until one of both writes.
+  void begin_as(int sequence, int other, int64_t length);
+  int64_t pages() const;
+  int64_t free_pages() const;
+  // Pages that `count` more tokens of a sequence would take.
+  int64_t pages_to_take(int sequence, int64_t count) const;
+
+  void reset();  // forgets all sequences
   // Forgets all but the first `position` tokens, so that another continuation can be run. The logits that follow are
   // those of a sequence that never went further. Throws Error when the sequence is shorter.
   void rewind(int64_t position);
@@ -100,6 +107,7 @@ class Engine {
   const ModelConfig &config() const;
   const ModelSource &source() const;
   const EngineOptions &options() const;  // as resolved: no zeros left
+  const Program &program() const;
   Footprint footprint() const;
   // Every kernel that tokens may run through, largest consumers first.
   std::vector<KernelUse> kernels() const;

@@ -109,6 +109,13 @@ std::string Fingerprint::id() const {
 
 int machine_cores() { return std::min<int>(static_cast<int>(usable_cpus().size()), quota_cores()); }
 
+int64_t machine_free_memory() {
+  std::ifstream file("/proc/meminfo");
+  for (std::string line; std::getline(file, line);)
+    if (line.rfind("MemAvailable:", 0) == 0) return std::stoll(line.substr(13)) << 10;
+  return int64_t{1} << 62;  // not said: whatever is asked for
+}
+
 int machine_physical_cores() {
   std::set<std::pair<std::string, std::string>> cores;
   for (int cpu : usable_cpus()) {

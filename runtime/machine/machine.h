@@ -26,6 +26,7 @@ const Fingerprint &machine_fingerprint();
 bool machine_is_emulated();
 
 int machine_cores();               // logical processors usable by this process (affinity and CPU quota respected)
+int64_t machine_free_memory();     // bytes that programs may still take without others losing theirs
 int machine_physical_cores();      // the same, counting the threads of one core once: the default thread count
 int64_t last_level_cache_bytes();  // largest data cache this process can see; 32 MiB when unknown
 

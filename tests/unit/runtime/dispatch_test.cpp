@@ -7,7 +7,7 @@
 #include <cstring>
 #include <deque>
 
-#include "runtime/engine/plan.h"
+#include "runtime/device/cpu/plan.h"
 #include "runtime/error.h"
 #include "runtime/kernels/scalar/scalar.h"
 
@@ -133,15 +133,15 @@ TEST_CASE("the kernel for one token settles the layout for all counts of tokens"
   pack.add(Role::W2A8, "many", 1, 2, 64).layout = &kOther;
   pack.add(Role::W2A8, "many, wrong layout", 1, 2, INT64_MAX);
   KernelSet set(KernelChoice::Tuned, 1, {pack.get()});
-  Plan plan({{"step", Role::W2A8, {1, 32, 32}}}, set, 128);
-  const Choice &choice = plan["step"];
+  Plan plan({{StepId::Qkv, Role::W2A8, {1, 32, 32}}}, set, 128);
+  const Choice &choice = plan[StepId::Qkv];
   CHECK(std::string(choice.at(1)->schedule) == "one");
   for (int64_t m = 2; m <= 128; ++m) CHECK(std::string(choice.at(m)->layout->name) == "other");
   CHECK(std::string(choice.at(64)->schedule) == "many");
   // Without its kernels the layout cannot be kept.
   set.exclude(choice.at(2));
   CHECK(plan.choose_again(set));
-  CHECK(std::string(plan["step"].at(2)->schedule) == "one");
-  set.exclude(plan["step"].at(1));
+  CHECK(std::string(plan[StepId::Qkv].at(2)->schedule) == "one");
+  set.exclude(plan[StepId::Qkv].at(1));
   CHECK(!plan.choose_again(set));
 }

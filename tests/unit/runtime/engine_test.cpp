@@ -13,6 +13,7 @@
 #include "runtime/engine/generate.h"
 #include "runtime/error.h"
 #include "runtime/io/float_formats.h"
+#include "runtime/program/needs.h"
 #include "tests/demo_engine.h"
 #include "tests/made_model.h"
 

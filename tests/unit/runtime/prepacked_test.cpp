@@ -1,6 +1,6 @@
 // The prepacked cache gives back exactly what was written, or nothing: damage anywhere, another key or size, and a
 // folder that cannot be written must all lead to packing again, with one warning where something is wrong.
-#include "runtime/engine/prepacked.h"
+#include "runtime/device/cpu/prepacked.h"
 
 #include <doctest/doctest.h>
 #include <stdlib.h>

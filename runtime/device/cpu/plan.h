@@ -1,13 +1,13 @@
-// Which kernel runs each step of the forward pass, for every number of tokens. Settled once at load, so that a decode
-// step looks nothing up. A matrix has one layout, that of the kernel chosen for one token; other counts of tokens use
+// Which kernel runs each step of a program, for every number of tokens. Settled once at load, so that a decode step
+// looks nothing up. A matrix has one layout, that of the kernel chosen for one token; other counts of tokens use
 // kernels that read the same layout.
 #pragma once
 #include <cstdint>
-#include <string>
 #include <vector>
 
-#include "runtime/engine/problems.h"
+#include "runtime/device/device.h"
 #include "runtime/kernels/dispatch.h"
+#include "runtime/program/needs.h"
 
 namespace bittern::runtime {
 
@@ -25,7 +25,7 @@ class Plan {
   Plan(std::vector<KernelNeed> needs, const KernelSet &kernels, int64_t largest_m);
 
   const std::vector<Choice> &choices() const { return choices_; }
-  const Choice &operator[](const std::string &what) const;
+  const Choice &operator[](StepId id) const;  // of a step that the plan was made with
 
   // Chooses again after kernels were excluded, keeping the layouts. False when a layout has lost its last kernel.
   bool choose_again(const KernelSet &kernels);
@@ -35,5 +35,8 @@ class Plan {
   int64_t largest_m_;
   std::vector<Choice> choices_;
 };
+
+// Runs of M that use the same kernel.
+std::vector<KernelUse> uses_of(const Plan &plan, const KernelSet &kernels);
 
 }  // namespace bittern::runtime

@@ -1,5 +1,5 @@
 // See prepacked.h. File: Header, one checksum per piece of the image, padding to a page, the image.
-#include "runtime/engine/prepacked.h"
+#include "runtime/device/cpu/prepacked.h"
 
 #include <dirent.h>
 #include <fcntl.h>

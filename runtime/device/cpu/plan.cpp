@@ -1,5 +1,7 @@
 // See plan.h.
-#include "runtime/engine/plan.h"
+#include "runtime/device/cpu/plan.h"
+
+#include <algorithm>
 
 #include "runtime/error.h"
 
@@ -33,10 +35,24 @@ bool Plan::choose_again(const KernelSet &kernels) {
   return true;
 }
 
-const Choice &Plan::operator[](const std::string &what) const {
-  for (const Choice &choice : choices_)
-    if (choice.need.what == what) return choice;
-  throw Error("the plan has no step called " + what);
+const Choice &Plan::operator[](StepId id) const {
+  return *std::find_if(choices_.begin(), choices_.end(), [&](const Choice &choice) { return choice.need.id == id; });
+}
+
+std::vector<KernelUse> uses_of(const Plan &plan, const KernelSet &kernels) {
+  std::vector<KernelUse> uses;
+  for (const Choice &choice : plan.choices())
+    for (size_t i = 0; i < choice.by_m.size(); ++i) {
+      const auto m = static_cast<int64_t>(i) + 1;
+      if (i > 0 && choice.by_m[i] == uses.back().kernel) {
+        uses.back().m_max = m;
+        continue;
+      }
+      uses.push_back({step_name(choice.need.id), choice.need.role, choice.need.sizes, m, m, choice.by_m[i],
+                      kernels.origin(choice.by_m[i])});
+      uses.back().sizes[0] = m;
+    }
+  return uses;
 }
 
 }  // namespace bittern::runtime

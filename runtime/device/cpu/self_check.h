@@ -3,14 +3,14 @@
 #pragma once
 #include <vector>
 
-#include "runtime/engine/plan.h"
-#include "runtime/engine/weights.h"
+#include "runtime/device/cpu/plan.h"
+#include "runtime/device/cpu/weights.h"
 
 namespace bittern::runtime {
 
 // Kernels that gave other bits than the scalar path; one warning each. Matrix kernels are checked on 64 rows, the
 // first, the last and the tail tile among them, at M = 1 and at the largest M they are chosen for.
-std::vector<const bt_kernel *> self_check(const Plan &plan, const Weights &weights, const ModelConfig &config,
+std::vector<const bt_kernel *> self_check(const Program &program, const Plan &plan, const Weights &weights,
                                           const Warn &warn);
 
 }  // namespace bittern::runtime

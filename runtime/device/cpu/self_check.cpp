@@ -1,6 +1,6 @@
 // See self_check.h. Matrix kernels run on single tiles of the real weights; the other kernels are small and run whole,
 // on made-up activations.
-#include "runtime/engine/self_check.h"
+#include "runtime/device/cpu/self_check.h"
 
 #include <algorithm>
 #include <cmath>
@@ -56,10 +56,14 @@ void call(const bt_kernel &kernel, const std::vector<bt_tensor> &tensors, const 
   call(kernel, tensors, sizes, scalars, 0, bt_tile_count(&kernel, sizes));
 }
 
-// A matrix whose rows can be checked: ternary or a head.
+// The matrix or head of a step, whose rows can be checked.
 struct Rows {
-  const PackedMatrix *ternary = nullptr;
-  const Head *head = nullptr;
+  const bt_layout *layout = nullptr;  // of a ternary one
+  const uint8_t *data = nullptr;
+  const float *scales = nullptr;  // of a ternary or an int8 one
+  int64_t row_bytes = 0, group = 0;
+  bool ternary() const { return layout != nullptr; }
+  bool int8() const { return !layout && scales; }
 };
 
 // Activations for M tokens as the quantiser would leave them, or as floats. Sums are of whole rows, or of groups.
@@ -94,7 +98,7 @@ std::set<int64_t> tiles_to_check(int64_t tiles, int64_t tile) {
 
 // Whether one kernel gives the scalar kernel's bits for m tokens on some tiles of a matrix.
 bool matrix_rows_equal(const Choice &choice, const bt_kernel &kernel, const Rows &rows, int64_t m, Noise &noise) {
-  const int64_t n = choice.need.sizes[1], k = choice.need.sizes[2], group = rows.ternary ? rows.ternary->group : 0;
+  const int64_t n = choice.need.sizes[1], k = choice.need.sizes[2], group = rows.group;
   const int64_t per_row = group > 0 ? k / group : 1;  // scales of a row, sums of a token
   const auto strided = [&](const auto *data) { return group > 0 ? tensor(data, {per_row, 1}) : tensor(data); };
   const Activations a(m, k, group, noise);
@@ -103,12 +107,12 @@ bool matrix_rows_equal(const Choice &choice, const bt_kernel &kernel, const Rows
   const bt_tensor codes = tensor(a.codes.data(), {padded(k), 1}), inverse = tensor(a.inverse.data()),
                   sums = strided(a.sums.data()), x = tensor(a.x.data(), {k, 1}), y = tensor(out.data(), {n, 1});
   std::vector<bt_tensor> tensors;
-  if (rows.ternary)
-    tensors = {tensor(rows.ternary->packed), strided(rows.ternary->scales), codes, inverse, sums, y};
-  else if (rows.head->int8)
-    tensors = {tensor(rows.head->data, {k, 1}), tensor(rows.head->scales), codes, inverse, y};
+  if (rows.ternary())
+    tensors = {tensor(rows.data), strided(rows.scales), codes, inverse, sums, y};
+  else if (rows.int8())
+    tensors = {tensor(rows.data, {k, 1}), tensor(rows.scales), codes, inverse, y};
   else
-    tensors = {tensor(rows.head->data, {k, 1}), x, y};
+    tensors = {tensor(rows.data, {k, 1}), x, y};
 
   // A few tokens, the first and the last among them, are compared.
   std::set<int64_t> tokens;
@@ -124,17 +128,17 @@ bool matrix_rows_equal(const Choice &choice, const bt_kernel &kernel, const Rows
       std::vector<float> reference(static_cast<size_t>(count));
       std::vector<uint8_t> packed;
       bt_tensor w;
-      if (rows.ternary) {
+      if (rows.ternary()) {
         // Unpacking starts at a multiple of the layout's row tile.
-        const bt_layout &layout = *rows.ternary->layout;
+        const bt_layout &layout = *rows.layout;
         const int64_t aligned = from / layout.row_tile * layout.row_tile;
         std::vector<int8_t> trits(static_cast<size_t>((from + count - aligned) * k));
-        layout.unpack(rows.ternary->packed, aligned, from + count - aligned, n, k, trits.data(), k);
+        layout.unpack(rows.data, aligned, from + count - aligned, n, k, trits.data(), k);
         packed.resize(static_cast<size_t>(scalar::kRowsLayout.packed_bytes(count, k)));
         scalar::kRowsLayout.pack(trits.data() + (from - aligned) * k, k, 0, count, count, k, packed.data());
         w = tensor(packed.data());
       } else {
-        w = tensor(rows.head->data + from * rows.head->row_bytes(), {k, 1});
+        w = tensor(rows.data + from * rows.row_bytes, {k, 1});
       }
       for (int64_t token : tokens) {
         const int64_t part[] = {1, count, k, group};
@@ -142,10 +146,10 @@ bool matrix_rows_equal(const Choice &choice, const bt_kernel &kernel, const Rows
                         inv = tensor(a.inverse.data() + token), sum = strided(a.sums.data() + token * per_row),
                         result = tensor(reference.data(), {count, 1});
         std::vector<bt_tensor> plain;
-        if (rows.ternary)
-          plain = {w, strided(rows.ternary->scales + from * per_row), code, inv, sum, result};
-        else if (rows.head->int8)
-          plain = {w, tensor(rows.head->scales + from), code, inv, result};
+        if (rows.ternary())
+          plain = {w, strided(rows.scales + from * per_row), code, inv, sum, result};
+        else if (rows.int8())
+          plain = {w, tensor(rows.scales + from), code, inv, result};
         else
           plain = {w, tensor(a.x.data() + token * k, {k, 1}), result};
         call(scalar_kernel(choice.need.role), plain, part, nullptr);
@@ -296,20 +300,26 @@ class SmallProblem {
 
 }  // namespace
 
-std::vector<const bt_kernel *> self_check(const Plan &plan, const Weights &weights, const ModelConfig &config,
+std::vector<const bt_kernel *> self_check(const Program &program, const Plan &plan, const Weights &weights,
                                           const Warn &warn) {
-  const LayerWeights &first = weights.layers()[0];
-  const std::vector<Projection> products = projections(config);
   Noise noise;
   std::vector<const bt_kernel *> wrong;
   std::set<const bt_kernel *> seen;
   for (const Choice &choice : plan.choices()) {
+    const StepId id = choice.need.id;
+    if (id == StepId::Embedding) continue;  // copies; its table is the head or rows from the source
     Rows rows;
-    const auto product =
-        std::find_if(products.begin(), products.end(), [&](const Projection &p) { return choice.need.what == p.what; });
-    if (product != products.end()) rows.ternary = &first[product->name()];
-    if (choice.need.what == "head") rows.head = &weights.head();
-    if (choice.need.what == "embedding") continue;  // copies; its table is the head or a row from the source
+    if (const View *view = streamed(program, *program.find(id));
+        view && program[view->buffer].kind == BufferKind::Weight) {
+      const Buffer &buffer = program[view->buffer];
+      rows.layout = buffer.weight.of == WeightOf::Of::Matrix ? choice.layout() : nullptr;
+      rows.data = weights.at(view->buffer);
+      rows.row_bytes = buffer.dims[1] * element_bytes(buffer.type);
+      rows.group = buffer.weight.group;
+      // Scales, where there are some, are the next buffer.
+      if (rows.ternary() || buffer.type == ElementType::I8)
+        rows.scales = reinterpret_cast<const float *>(weights.at(view->buffer + 1));
+    }
     for (size_t i = 0; i < choice.by_m.size(); ++i) {
       const bt_kernel *kernel = choice.by_m[i];
       if (!std::strcmp(kernel->backend, "scalar") || !seen.insert(kernel).second) continue;
@@ -319,14 +329,14 @@ std::vector<const bt_kernel *> self_check(const Plan &plan, const Weights &weigh
         if (choice.by_m[j] == kernel) last = j;
       bool good = true;
       for (int64_t m : std::set<int64_t>{static_cast<int64_t>(i) + 1, static_cast<int64_t>(last) + 1}) {
-        if (rows.ternary || rows.head)
+        if (rows.data)
           good = good && matrix_rows_equal(choice, *kernel, rows, m, noise);
         else
-          good = good && SmallProblem(choice.need, std::min(m, kSmallM), config.rms_eps).equal(*kernel);
+          good = good && SmallProblem(choice.need, std::min(m, kSmallM), program.config.rms_eps).equal(*kernel);
       }
       if (good) continue;
       wrong.push_back(kernel);
-      warn(std::string("the ") + kernel->backend + " kernel " + kernel->schedule + " for " + choice.need.what + " (" +
+      warn(std::string("the ") + kernel->backend + " kernel " + kernel->schedule + " for " + step_name(id) + " (" +
            kernel->spec + ") fails the self-check on this machine and is not used");
     }
   }
