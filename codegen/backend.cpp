@@ -24,12 +24,17 @@ const Backend &find_backend(const std::string &name) {
   throw Error(fmt::format("unknown backend \"{}\"; known: {}", name, known));
 }
 
+std::optional<std::string> sums_overflow(const Request &request) {
+  if (request.unchecked) return std::nullopt;
+  auto overflow = schedules::sums_overflow(request.spec, request.fixed, request.schedule, request.target);
+  if (overflow) *overflow = fmt::format("{}.{}: {}", request.schedule.backend, request.schedule.template_name, *overflow);
+  return overflow;
+}
+
 Compiled compile(const Request &request) {
   const Backend &backend = find_backend(request.schedule.backend);
   // What legality has promised, held once more to the code that is about to be made.
-  if (const auto overflow = schedules::sums_overflow(request.spec, request.fixed, request.schedule, request.target);
-      overflow && !request.unchecked)
-    throw Error(fmt::format("{}.{}: {}", request.schedule.backend, request.schedule.template_name, *overflow));
+  if (const auto overflow = sums_overflow(request)) throw Error(*overflow);
   return backend.compile(request);
 }
 

@@ -2,11 +2,12 @@
 // Registering a backend is adding one row to the table in backend.cpp.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "codegen/kernel_descriptor.h"
 #include "compiler/ir.h"
-#include "runtime/abi/kernel_abi.h"
 #include "schedules/schedule.h"
 #include "schedules/target.h"
 
@@ -27,20 +28,6 @@ struct Request {
   bool unchecked = false;
 };
 
-// What bt_kernel says, before it has an address; the pack writer turns it into a bt_kernel.
-struct Descriptor {
-  std::string symbol, spec, spec_hash, schedule, backend, target, layout;  // layout: its name, "" when none
-  uint32_t isa_needs = 0;
-  bool from_meanings = false;  // made with Request::meanings_on: may be proved, never shipped
-  int64_t fixed[BT_MAX_SIZES];
-  int64_t m_min = 1, m_max = INT64_MAX;
-  int32_t size_count = 0, tensor_count = 0, scalar_count = 0;
-  int32_t tile_size_index = 0;
-  int64_t tile = 1;
-  int64_t scratch_base = 0, scratch_per[BT_MAX_SIZES] = {};
-  double instructions = 0;  // of the hot loop for one product of a weight and an activation; 0 when not counted
-};
-
 struct Compiled {
   std::vector<std::string> objects;  // relocatable ELF objects; together they define `symbol` and no other global
   Descriptor descriptor;
@@ -57,6 +44,8 @@ class Backend {
 
 const std::vector<const Backend *> &backends();
 const Backend &find_backend(const std::string &name);
+// Why the schedule's sums could overflow, or nothing (or the request is unchecked).
+std::optional<std::string> sums_overflow(const Request &);
 // Picks the backend that the schedule names and compiles. Throws Error, too, when the schedule's sums could overflow.
 Compiled compile(const Request &);
 

@@ -67,28 +67,28 @@ void prove_target(const Emulated &processor) {
   CHECK(schedules::host_target(machine.fingerprint.isa).name == target.name);
   const test::ScratchFolder base;
   const RunFolder folder(base.root());
-  Farm farm(test_worker(), runtime::machine_cores(), folder.path(), FarmLimits{60, 300, 60000}, nullptr, runner);
+  Farm farm(test_worker(), runtime::machine_cores(), folder.path(), MakeLimits{60, 300, 60000}, nullptr, runner);
   int proved = 0, tried = 0;
   for (const std::string &name : compiler::builtin_kernel_names()) {
     const compiler::KernelSpec &spec = compiler::builtin_kernel(name);
     const Problem problem = make_problem(spec, test::common_sizes(spec), 33, 1, target.name);
     const std::vector<compiler::Sizes> sizes = test::MatrixSizes(spec).quick();
-    std::vector<FarmJob> jobs;
+    std::vector<Order> orders;
     for (const std::string &schedule : chosen(schedules::enumerate(spec, problem.sizes(), target), each)) {
-      FarmJob job;
-      job.problem = &problem;
-      job.schedule = schedule;
-      job.proof_sizes = sizes;
-      job.symbol = "emulated_" + std::to_string(tried++);
-      jobs.push_back(job);
+      Order order;
+      order.problem = problem;
+      order.schedule = schedule;
+      order.proof_sizes = sizes;
+      order.symbol = "emulated_" + std::to_string(tried++);
+      orders.push_back(order);
     }
-    CHECK_MESSAGE(!jobs.empty(), name << " on " << target.name << " has no legal schedule");
-    farm.run(jobs, Farm::Clock::time_point::max(), [](FarmJob &) {});
-    for (const FarmJob &job : jobs) {
-      CHECK_MESSAGE(job.rejected.empty(),
-                    name << " on " << target.name << " as " << job.schedule << ": " << job.rejected);
-      proved += job.proof.passed ? 1 : 0;
-      if (!job.library.empty()) std::filesystem::remove(job.library);
+    CHECK_MESSAGE(!orders.empty(), name << " on " << target.name << " has no legal schedule");
+    const std::vector<Made> all = farm.make(orders);
+    for (size_t i = 0; i < orders.size(); ++i) {
+      CHECK_MESSAGE(all[i].good(),
+                    name << " on " << target.name << " as " << orders[i].schedule << ": " << all[i].why());
+      proved += all[i].proof ? 1 : 0;
+      if (!all[i].library.empty()) std::filesystem::remove(all[i].library);
     }
   }
   MESSAGE(proved << " of " << tried << " schedules for " << target.name << " proved under qemu as "
@@ -114,6 +114,6 @@ TEST_CASE("kernels for aarch64-sve2") { prove_target(kProcessors[3]); }
 
 TEST_CASE("an emulator proves but does not time") {
   const std::string runner = worker_on("cortex-a72");
-  CHECK_THROWS_WITH_AS(Runner(runner).time({{"libraries", nlohmann::json::array()}}, 1, 1),
+  CHECK_THROWS_WITH_AS(Runner(runner).time(TimeRequest(), 1, 1),
                        ("runner '" + runner + "': is an emulator, and its times mean nothing").c_str(), RunnerFailure);
 }

@@ -13,11 +13,12 @@ complain() {
 rules='compiler: compiler/
 schedules: schedules/ compiler/ runtime/abi/
 codegen: codegen/ schedules/ compiler/ runtime/abi/ runtime/machine/isa.h
+tuning_db/messages: tuning_db/messages/ compiler/ codegen/kernel_descriptor.h
 tuning_db/proof: tuning_db/proof/ schedules/ compiler/ runtime/abi/ runtime/io/
-tuning_db/workers: tuning_db/workers/ tuning_db/proof/ compiler/ runtime/
+tuning_db/workers: tuning_db/workers/ tuning_db/messages/ tuning_db/proof/ compiler/ runtime/
 tuning_db/records: tuning_db/records/ tuning_db/proof/ compiler/ runtime/
-tuning_db/making: tuning_db/making/ tuning_db/workers/ tuning_db/records/ tuning_db/proof/ codegen/ schedules/ compiler/ runtime/
-tuning_db/search: tuning_db/search/ tuning_db/making/ tuning_db/workers/ tuning_db/records/ tuning_db/proof/ schedules/ compiler/ runtime/
+tuning_db/making: tuning_db/making/ tuning_db/workers/ tuning_db/messages/ tuning_db/proof/ codegen/ schedules/ compiler/ runtime/
+tuning_db/search: tuning_db/search/ tuning_db/making/ tuning_db/workers/ tuning_db/messages/ tuning_db/records/ tuning_db/proof/ schedules/ compiler/ runtime/
 tuning_db/packs: tuning_db/packs/ tuning_db/making/ tuning_db/workers/ tuning_db/records/ tuning_db/proof/ codegen/ schedules/ compiler/ runtime/
 tuning_db/commands: tuning_db/ codegen/ schedules/ compiler/ runtime/
 runtime: runtime/'

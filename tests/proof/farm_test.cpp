@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "codegen/backend.h"
 #include "compiler/library.h"
 #include "compiler/parser.h"
 #include "runtime/abi/kernel_abi.h"
@@ -24,34 +25,28 @@ using namespace bittern::tuning;
 
 namespace {
 
-constexpr auto kNoDeadline = Farm::Clock::time_point::max();
-
 struct Bench {
   test::ScratchFolder base;
   RunFolder folder{base.root()};
-  FarmLimits limits{60, 60, 1000};
+  MakeLimits limits{60, 60, 1000};
   Farm farm{test_worker(), 1, folder.path(), limits, nullptr};
   Problem problem = make_problem(compiler::builtin_kernel("w2a8_matmul"), {{"N", 33}, {"K", 130}}, 1, 1, "x86-64");
 
-  FarmJob job(const std::string &symbol) const {
-    FarmJob job;
-    job.problem = &problem;
-    job.compiled = problem.fixed;
-    job.symbol = symbol;
+  Order order(const std::string &symbol) const {
+    Order order;
+    order.problem = problem;
+    order.fixed = problem.fixed;
+    order.symbol = symbol;
     const auto points = schedules::enumerate(compiler::parse_kernel(problem.spec_text, "kernel"), problem.sizes(),
                                              schedules::find_target(problem.target));
     for (const schedules::Point &point : points)
       if (point.illegal.empty()) {
-        job.schedule = schedules::print_schedule(point.schedule);
+        order.schedule = schedules::print_schedule(point.schedule);
         break;
       }
-    return job;
+    return order;
   }
-  void run(FarmJob &job) {
-    std::vector<FarmJob> jobs = {job};
-    farm.run(jobs, kNoDeadline, [](FarmJob &) {});
-    job = jobs.front();
-  }
+  Made make(const Order &order) { return farm.make({order}).front(); }
 };
 
 // A shared object with other first instructions of its kernel.
@@ -88,75 +83,150 @@ std::string bytes(std::initializer_list<int> values) {
 
 TEST_CASE("a right candidate is compiled, linked and proved") {
   Bench bench;
-  FarmJob job = bench.job("right");
-  bench.run(job);
-  CHECK_MESSAGE(job.rejected.empty(), job.rejected);
-  CHECK(job.done);
-  CHECK(job.proof.passed);
-  CHECK(job.proof.proof_id.size() == 16);
-  CHECK(std::filesystem::exists(job.library));
-  CHECK(job.object.sha256.size() == 64);
+  const Made made = bench.make(bench.order("right"));
+  CHECK_MESSAGE(made.good(), made.why());
+  REQUIRE(made.proof);
+  CHECK(made.proof->id.size() == 16);
+  CHECK(std::filesystem::exists(made.library));
+  REQUIRE(made.code);
+  CHECK(made.code->sha256.size() == 64);
 }
 
-TEST_CASE("machine code that misbehaves is a rejected candidate, never a dead tuner") {
+TEST_CASE("what is known is not made again, and a proof that must come out again does") {
   Bench bench;
-  FarmJob good = bench.job("good");
-  bench.run(good);
-  REQUIRE(good.rejected.empty());
+  Order order = bench.order("known");
+  const Made first = bench.make(order);
+  REQUIRE(first.good());
+  order.code = first.code;
+  order.proof = Proof{"0123456789abcdef", {}, ""};
+  order.code->compile_ms = 12345;
+  const Made kept = bench.make(order);
+  CHECK(kept.code->compile_ms == 12345);
+  CHECK(kept.proof->id == "0123456789abcdef");
+  order.prove = Prove::Again;
+  const Made other = bench.make(order);
+  REQUIRE(other.rejection);
+  CHECK(other.rejection->kind == RejectionKind::WrongResult);
+  CHECK(other.why() == "proof " + first.proof->id + " is not the stored 0123456789abcdef");
+  order.proof = first.proof;
+  CHECK(bench.make(order).good());
+  order.prove = Prove::No;
+  order.proof.reset();
+  const Made unproved = bench.make(order);
+  CHECK(unproved.good());
+  CHECK_FALSE(unproved.proof);
+}
+
+TEST_CASE("kernels that are linked together get the proofs that they get alone") {
+  Bench bench;
+  std::vector<Order> orders = {bench.order("first"), bench.order("second")};
+  orders[1].problem = make_problem(compiler::builtin_kernel("w2a8_matmul"), {{"N", 33}, {"K", 130}}, 8, 1, "x86-64");
+  const std::vector<Made> alone = bench.farm.make(orders);
+  const std::vector<Made> together = bench.farm.make_together(orders, [&](const std::vector<Made> &made) {
+    Farm::Linked linked{bench.folder.path() + "/both.so", {1, 0}};
+    std::vector<std::string> objects;
+    for (const Made &one : made) objects.insert(objects.end(), one.code->objects.begin(), one.code->objects.end());
+    objects.push_back(codegen::emit_pack_table(
+        {{made[1].code->descriptor, "candidate", 0, 0}, {made[0].code->descriptor, "candidate", 0, 0}}, "bt_pack_table",
+        schedules::find_target("x86-64")));
+    codegen::link_shared(objects, {"bt_pack_table"}, linked.library);
+    return linked;
+  });
+  for (size_t i = 0; i < orders.size(); ++i) {
+    REQUIRE_MESSAGE(together[i].good(), together[i].why());
+    CHECK(together[i].proof->id == alone[i].proof->id);
+  }
+  CHECK(alone[0].proof->id != alone[1].proof->id);
+  // One that does not compile keeps all from being linked.
+  orders[0].schedule = "llvm.nonsense{rows=4}";
+  const std::vector<Made> broken = bench.farm.make_together(orders, [](const std::vector<Made> &) -> Farm::Linked {
+    FAIL("linked");
+    return {};
+  });
+  CHECK(broken[0].rejection);
+  CHECK_FALSE(broken[1].rejection);
+}
+
+TEST_CASE("machine code that misbehaves is a rejected candidate of the right kind, never a dead tuner") {
+  Bench bench;
+  const Made good = bench.make(bench.order("good"));
+  REQUIRE(good.good());
   struct Case {
     const char *name, *reason;
+    RejectionKind kind;
     std::string code;
   };
-  const Case cases[] = {
-      {"crash", "memory fault", bytes({0x31, 0xc0, 0xc6, 0x00, 0x00})},  // xor eax,eax; mov byte [rax],0
-      {"illegal", "illegal instruction", bytes({0x0f, 0x0b})},           // ud2
-      {"hang", "hang", bytes({0xeb, 0xfe})},                             // jmp to itself
-      {"nothing", "the reference says", bytes({0xc3})},                  // ret
-      {"leaves", "exit with status 0",                                   // exit_group(0)
-       bytes({0xb8, 0xe7, 0, 0, 0, 0x31, 0xff, 0x0f, 0x05})},
-      {"garbage", "garbled answer",  // write(3, "x\n", 2); ret
-       bytes({0xb8, 1, 0, 0,    0, 0xbf, 3, 0, 0,    0,    0x48, 0x8d, 0x35, 8,
-              0,    0, 0, 0xba, 2, 0,    0, 0, 0x0f, 0x05, 0xc3, 'x',  '\n'})}};
+  const Case cases[] = {{"crash", "memory fault", RejectionKind::Crash,
+                         bytes({0x31, 0xc0, 0xc6, 0x00, 0x00})},  // xor eax,eax; mov byte [rax],0
+                        {"illegal", "illegal instruction", RejectionKind::Crash, bytes({0x0f, 0x0b})},  // ud2
+                        {"hang", "hang", RejectionKind::Timeout, bytes({0xeb, 0xfe})},                  // jmp to itself
+                        {"nothing", "the reference says", RejectionKind::WrongResult, bytes({0xc3})},   // ret
+                        {"leaves", "exit with status 0", RejectionKind::Crash,                          // exit_group(0)
+                         bytes({0xb8, 0xe7, 0, 0, 0, 0x31, 0xff, 0x0f, 0x05})},
+                        {"garbage", "garbled answer", RejectionKind::Crash,  // write(3, "x\n", 2); ret
+                         bytes({0xb8, 1, 0, 0,    0, 0xbf, 3, 0, 0,    0,    0x48, 0x8d, 0x35, 8,
+                                0,    0, 0, 0xba, 2, 0,    0, 0, 0x0f, 0x05, 0xc3, 'x',  '\n'})}};
   for (const Case &bad : cases) {
     CAPTURE(bad.name);
-    FarmJob job = bench.job(bad.name);
-    job.object = good.object;
-    job.object.library = patched(good.library, bad.code);
-    bench.run(job);
-    CAPTURE(job.rejected);
-    CHECK(job.done);
-    CHECK(job.rejected.find(bad.reason) != std::string::npos);
-    CHECK_FALSE(job.proof.passed);
+    Order order = bench.order(bad.name);
+    order.code = good.code;
+    order.code->library = patched(good.library, bad.code);
+    const Made made = bench.make(order);
+    CHECK(made.reached);
+    REQUIRE(made.rejection);
+    CAPTURE(made.why());
+    CHECK(made.why().find(bad.reason) != std::string::npos);
+    CHECK(made.rejection->kind == bad.kind);
+    CHECK(made.rejection->candidate == order.schedule);
+    CHECK_FALSE(made.proof);
   }
-  FarmJob again = bench.job("again");
-  bench.run(again);
-  CHECK_MESSAGE(again.rejected.empty(), again.rejected);
-  CHECK(again.proof.reference == good.proof.reference);
+  const Made again = bench.make(bench.order("again"));
+  CHECK_MESSAGE(again.good(), again.why());
+  CHECK(again.proof->reference == good.proof->reference);
 }
 
 TEST_CASE("a reason says what was running") {
   Bench bench;
-  FarmJob good = bench.job("good");
-  bench.run(good);
-  FarmJob job = bench.job("bad");
-  job.object = good.object;
-  job.object.library = patched(good.library, bytes({0x0f, 0x0b}));
-  bench.run(job);
-  CHECK(job.rejected.find("input set 'random'") != std::string::npos);
-  CHECK(job.rejected.find("K=130") != std::string::npos);
+  const Made good = bench.make(bench.order("good"));
+  Order order = bench.order("bad");
+  order.code = good.code;
+  order.code->library = patched(good.library, bytes({0x0f, 0x0b}));
+  const std::string why = bench.make(order).why();
+  CHECK(why.find("input set 'random'") != std::string::npos);
+  CHECK(why.find("K=130") != std::string::npos);
+}
+
+TEST_CASE("a kernel that dies while it is timed is named by its place, whatever its schedule is called") {
+  Bench bench;
+  const Made good = bench.make(bench.order("good"));
+  const std::string bad = bench.folder.path() + "/bad.so";
+  std::ofstream(bad, std::ios::binary) << patched(good.library, bytes({0x0f, 0x0b}));
+  TimeRequest request;
+  request.spec = bench.problem.spec_text;
+  request.sizes = bench.problem.sizes();
+  request.libraries = {good.library, bad};
+  request.block_us = 10;
+  request.cold_bytes = 1 << 16;
+  request.call_ms = 1000;
+  Worker worker(test_worker());
+  try {
+    worker.call(request, 60);
+    FAIL("it was timed");
+  } catch (const WorkerFailure &failure) {
+    CHECK(failure.kind == RejectionKind::Crash);
+    CHECK(failure.kernel == 1);
+  }
+  request.libraries.pop_back();
+  CHECK(worker.call(request, 60).samples.size() == 1);
 }
 
 TEST_CASE("a schedule that does not exist, and one that is illegal, are rejected with the compiler's words") {
   Bench bench;
-  FarmJob job = bench.job("odd");
-  job.schedule = "llvm.nonsense{rows=4}";
-  bench.run(job);
-  CHECK(job.done);
-  CHECK_FALSE(job.rejected.empty());
-  FarmJob text = bench.job("text");
-  text.schedule = "not a schedule";
-  bench.run(text);
-  CHECK_FALSE(text.rejected.empty());
+  Order order = bench.order("odd");
+  order.schedule = "llvm.nonsense{rows=4}";
+  CHECK(bench.make(order).rejection.value().kind == RejectionKind::CompileError);
+  order.schedule = "not a schedule";
+  CHECK(bench.make(order).rejection.value().kind == RejectionKind::IllegalSchedule);
 }
 
 TEST_CASE("kernels of a text that nobody has seen are proved like any other") {
@@ -172,21 +242,25 @@ TEST_CASE("kernels of a text that nobody has seen are proved like any other") {
 })",
                                                            "clamped");
   bench.problem = make_problem(spec, {{"N", 37}, {"K", 200}}, 3, 1, "x86-64");
-  FarmJob job = bench.job("clamped");
-  bench.run(job);
-  CHECK_MESSAGE(job.rejected.empty(), job.rejected);
-  CHECK(job.proof.passed);
+  const Made made = bench.make(bench.order("clamped"));
+  CHECK_MESSAGE(made.good(), made.why());
+  CHECK(made.proof);
 }
 
-TEST_CASE("a worker ends when its parent goes away") {
+TEST_CASE("a request that is not one is an error, and the worker lives on") {
   Worker worker(test_worker());
-  CHECK_THROWS_AS(worker.call({{"op", "no such thing"}}, 20), Error);
-  CHECK(worker.restarts() == 0);
-  CHECK_THROWS_AS(worker.call({{"op", "compile"}}, 20), Error);  // incomplete: an error, not a crash
-  CHECK(worker.restarts() == 0);
+  for (const char *line : {"", "nonsense", "[]", R"({"op": "compile"})", R"({"op": "no such", "seq": 1, "limit": 0})",
+                           R"({"op": "compile", "seq": 1, "limit": 0, "spec": 3})"}) {
+    CAPTURE(line);
+    const IncomingAnswer answer = worker.exchange(std::string(line) + "\n", 20);
+    REQUIRE(answer.failure);
+    CHECK(answer.failure->kind == RejectionKind::BadRequest);
+    CHECK_FALSE(answer.failure->error.empty());
+    CHECK(worker.restarts() == 0);
+  }
   std::atomic<bool> cancel{true};
   Worker cancelled(test_worker(), &cancel);
-  CHECK_THROWS_AS(cancelled.call({{"op", "compile"}}, 20), Interrupted);
+  CHECK_THROWS_AS(cancelled.call(CompileRequest(), 20), Interrupted);
 }
 
 TEST_CASE("a layout that programs carry no kernels for brings proved ones for every number of tokens") {

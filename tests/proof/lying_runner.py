@@ -51,6 +51,8 @@ def lie(op, answer):
             answer["passed"], answer["reason"] = False, ""
         if mode == "no-verdict":
             del answer["passed"]
+        if mode == "more-words":
+            answer["note"] = "trust me"
     if op == "time":
         if mode == "too-fast":
             answer["samples"] = [[t / 1e7 for t in row] for row in answer["samples"]]

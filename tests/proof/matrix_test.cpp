@@ -86,17 +86,18 @@ std::map<std::pair<std::string, std::string>, std::vector<std::string>> legal_sc
 
 class Matrix {
  public:
-  // Proves the jobs and counts them.
-  void prove(std::vector<FarmJob> &jobs) {
-    for (FarmJob &job : jobs) job.symbol = "matrix_" + std::to_string(tried_++);
-    farm_.run(jobs, Farm::Clock::time_point::max(), [](FarmJob &) {});
-    for (const FarmJob &job : jobs) {
-      CHECK_MESSAGE(job.rejected.empty(), job.problem->spec_name << " on " << job.problem->target << " as "
-                                                                 << job.schedule << ": " << job.rejected);
-      CHECK(job.proof.passed);
-      proved_ += job.proof.passed ? 1 : 0;
-      if (job.proof.passed && job.meanings_on.empty()) ++executed_[job.problem->target];
-      if (!job.library.empty()) std::filesystem::remove(job.library);
+  // Makes kernels and counts them.
+  void prove(std::vector<Order> &orders) {
+    for (Order &order : orders) order.symbol = "matrix_" + std::to_string(tried_++);
+    const std::vector<Made> all = farm_.make(orders);
+    for (size_t i = 0; i < orders.size(); ++i) {
+      const Made &made = all[i];
+      CHECK_MESSAGE(made.good(), orders[i].problem.spec_name << " on " << orders[i].problem.target << " as "
+                                                             << orders[i].schedule << ": " << made.why());
+      CHECK(made.proof);
+      proved_ += made.proof ? 1 : 0;
+      if (made.proof && orders[i].meanings_on.empty()) ++executed_[orders[i].problem.target];
+      if (!made.library.empty()) std::filesystem::remove(made.library);
     }
   }
   int proved() const { return proved_; }
@@ -107,7 +108,7 @@ class Matrix {
  private:
   const test::ScratchFolder base_;
   const RunFolder folder_{base_.root()};
-  Farm farm_{test_worker(), runtime::machine_cores(), folder_.path(), FarmLimits{60, 600, 20000}, nullptr};
+  Farm farm_{test_worker(), runtime::machine_cores(), folder_.path(), MakeLimits{60, 600, 20000}, nullptr};
   int proved_ = 0, tried_ = 0;
   std::map<std::string, int> executed_;
 };
@@ -124,30 +125,30 @@ TEST_CASE("every kernel in every layout by every template on every target gives 
     const std::vector<compiler::Sizes> all_sizes = wanted.full ? sizes.full() : sizes.quick();
     for (const schedules::Target &target : schedules::targets()) {
       const Problem problem = make_problem(spec, test::common_sizes(spec), 33, 1, target.name);
-      std::vector<FarmJob> jobs;
+      std::vector<Order> orders;
       for (const auto &[combination, legal] : legal_schedules(spec, problem, target)) {
         CHECK_MESSAGE(!legal.empty(), name << " on " << target.name << " has no legal schedule for "
                                            << combination.first << " and layout \"" << combination.second << "\"");
         layouts_met.insert(combination.second);
         if (!asked_for({name, target.name, combination.first, combination.second})) continue;
         for (const std::string &schedule : spread(legal, wanted.schedules)) {
-          FarmJob job;
-          job.problem = &problem;
-          job.schedule = schedule;
-          job.proof_sizes = all_sizes;
+          Order order;
+          order.problem = problem;
+          order.schedule = schedule;
+          order.proof_sizes = all_sizes;
           if (combination.first.starts_with("halide")) {  // its tiles are chosen for sizes that it knows
-            job.compiled = test::common_sizes(spec);
-            for (compiler::Sizes &at : job.proof_sizes)
-              for (const auto &[size, value] : job.compiled) at[size] = value;
+            order.fixed = test::common_sizes(spec);
+            for (compiler::Sizes &at : order.proof_sizes)
+              for (const auto &[size, value] : order.fixed) at[size] = value;
           }
-          if (!runs_here(target)) job.meanings_on = host().name;
-          jobs.push_back(job);
+          if (!runs_here(target)) order.meanings_on = host().name;
+          orders.push_back(order);
         }
       }
-      CHECK_MESSAGE((only() || !jobs.empty()), name << " on " << target.name << " has no schedule at all");
-      matrix.prove(jobs);
+      CHECK_MESSAGE((only() || !orders.empty()), name << " on " << target.name << " has no schedule at all");
+      matrix.prove(orders);
       if (wanted.full)  // takes long: says where it is
-        MESSAGE(name << " on " << target.name << ": " << jobs.size() << " schedules at " << all_sizes.size()
+        MESSAGE(name << " on " << target.name << ": " << orders.size() << " schedules at " << all_sizes.size()
                      << " sizes");
     }
   }
@@ -174,18 +175,18 @@ TEST_CASE("every layout gives the reference's bits at the true shapes of models"
     if (n * k <= kMost) sizes.push_back({{"M", 1}, {"N", n}, {"K", k}});
   Matrix matrix;
   const Problem problem = make_problem(spec, test::common_sizes(spec), 1, 1, host().name);
-  std::map<std::string, FarmJob> best;  // by layout: the first legal schedule is that of the best prior
+  std::map<std::string, Order> best;  // by layout: the first legal schedule is that of the best prior
   for (const schedules::Point &point : schedules::enumerate(spec, problem.sizes(), host())) {
     if (!point.illegal.empty()) continue;
-    FarmJob &job = best[point.schedule.layout];
-    if (!job.schedule.empty()) continue;
-    job.problem = &problem;
-    job.schedule = print_schedule(point.schedule);
-    job.proof_sizes = sizes;
+    Order &order = best[point.schedule.layout];
+    if (!order.schedule.empty()) continue;
+    order.problem = problem;
+    order.schedule = print_schedule(point.schedule);
+    order.proof_sizes = sizes;
   }
-  std::vector<FarmJob> jobs;
-  for (const auto &[layout, job] : best)
-    if (asked_for({layout})) jobs.push_back(job);
-  CHECK((only() || jobs.size() >= 7));
-  matrix.prove(jobs);
+  std::vector<Order> orders;
+  for (const auto &[layout, order] : best)
+    if (asked_for({layout})) orders.push_back(order);
+  CHECK((only() || orders.size() >= 7));
+  matrix.prove(orders);
 }

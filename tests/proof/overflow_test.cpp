@@ -59,7 +59,7 @@ TEST_CASE("int16 sums that are too long are refused by legality, by code generat
   const compiler::KernelSpec &spec = compiler::builtin_kernel("w2a8_matmul");
   const test::ScratchFolder base;
   const RunFolder folder(base.root());
-  Farm farm(test_worker(), 1, folder.path(), FarmLimits{60, 60, 5000}, nullptr);
+  Farm farm(test_worker(), 1, folder.path(), MakeLimits{60, 60, 5000}, nullptr);
   for (const TooLong &row : kTooLong) {
     const compiler::Sizes sizes = {{"M", 1}, {"N", 64}, {"K", row.k}};
     const schedules::Schedule schedule = schedules::parse_schedule(row.schedule);
@@ -75,22 +75,32 @@ TEST_CASE("int16 sums that are too long are refused by legality, by code generat
       CHECK(refused == "llvm." + schedule.template_name + ": " + illegal);
 
       const Problem problem = make_problem(spec, {{"N", 64}, {"K", row.k}}, 1, 1, target.name);
-      std::vector<FarmJob> jobs(2);
-      for (FarmJob &job : jobs) {
-        job.problem = &problem;
-        job.unchecked = true;
-        job.proof_sizes = {sizes};
+      std::vector<Order> orders(2);
+      for (Order &order : orders) {
+        order.problem = problem;
+        order.unchecked = true;
+        order.proof_sizes = {sizes};
         if ((target.isa_needs & ~runtime::machine_isa()) != 0)
-          job.meanings_on = schedules::host_target(runtime::machine_isa()).name;
+          order.meanings_on = schedules::host_target(runtime::machine_isa()).name;
       }
-      jobs[0].schedule = row.schedule;
-      jobs[0].symbol = "too_long";
-      jobs[1].schedule = row.fitting;
-      jobs[1].symbol = "short_enough";
-      farm.run(jobs, Farm::Clock::time_point::max(), [](FarmJob &) {});
-      CHECK_MESSAGE(jobs[0].rejected.find("the reference says") != std::string::npos, jobs[0].rejected);
-      CHECK_MESSAGE(jobs[1].rejected.empty(), jobs[1].rejected);
-      CHECK(jobs[1].proof.passed);
+      orders[0].schedule = row.schedule;
+      orders[0].symbol = "too_long";
+      orders[1].schedule = row.fitting;
+      orders[1].symbol = "short_enough";
+      const std::vector<Made> made = farm.make(orders);
+      REQUIRE(made[0].rejection);
+      CHECK(made[0].rejection->kind == RejectionKind::WrongResult);
+      CHECK_MESSAGE(made[0].why().find("the reference says") != std::string::npos, made[0].why());
+      CHECK_MESSAGE(made[1].good(), made[1].why());
+      CHECK(made[1].proof);
+      // Without being forced, the farm says of what kind the fault is.
+      orders.pop_back();
+      orders[0].unchecked = false;
+      orders[0].fixed = sizes;
+      const Made refused_order = farm.make(orders).front();
+      REQUIRE(refused_order.rejection);
+      CHECK(refused_order.rejection->kind == RejectionKind::IllegalSchedule);
+      CHECK(refused_order.rejection->candidate == row.schedule);
     }
     CHECK(targets >= 3);
   }

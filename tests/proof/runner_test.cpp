@@ -15,7 +15,6 @@
 
 using namespace bittern;
 using namespace bittern::tuning;
-using nlohmann::json;
 
 namespace {
 
@@ -30,43 +29,29 @@ struct Bench {
   test::ScratchFolder base;
   RunFolder folder{base.root()};
   Problem problem = make_problem(compiler::builtin_kernel("w2a8_matmul"), {{"N", 33}, {"K", 130}}, 1, 1, "x86-64");
-  FarmJob job;
-  json request, expected;
+  Order order;
+  Made made;
+  ProveRequest request;
+  ProveAnswer expected;
 
   Bench() {
     const schedules::Target &target = schedules::find_target("x86-64");
-    job.problem = &problem;
-    job.compiled = problem.fixed;
-    job.symbol = "kernel";
-    job.schedule = schedules::print_schedule(
+    order.problem = problem;
+    order.fixed = problem.fixed;
+    order.symbol = "kernel";
+    order.schedule = schedules::print_schedule(
         schedules::defaults(compiler::builtin_kernel("w2a8_matmul"), target).front().schedule);
-    std::vector<FarmJob> jobs = {job};
-    Farm(test_worker(), 1, folder.path(), {60, 60, 1000}, nullptr)
-        .run(jobs, Farm::Clock::time_point::max(), [](FarmJob &) {});
-    job = jobs.front();
-    REQUIRE_MESSAGE(job.rejected.empty(), job.rejected);
-    request = {{"op", "prove"}, {"spec", problem.spec_text},   {"library", job.library},
-               {"index", 0},    {"hash", job.object.sha256},   {"sizes", problem.sizes()},
-               {"threads", 1},  {"references", folder.path()}, {"call_ms", 1000}};
-    json question = request;
-    question["op"] = "expect";
-    question["descriptor"] = json::parse(job.object.descriptor);
+    made = Farm(test_worker(), 1, folder.path(), {60, 60, 1000}, nullptr).make({order}).front();
+    REQUIRE_MESSAGE(made.good(), made.why());
+    request.question = {problem.spec_text, made.code->sha256, problem.sizes(), {}, 1, folder.path()};
+    request.library = made.library;
+    request.call_ms = 1000;
     Worker worker(test_worker());
-    expected = worker.call(question, 60);
+    expected = worker.call(ExpectRequest{request.question, made.code->descriptor}, 60);
   }
 
-  json timing(bool roof) const {
-    return {{"op", "time"},
-            {"spec", problem.spec_text},
-            {"sizes", problem.sizes()},
-            {"threads", 1},
-            {"libraries", {job.library, job.library}},
-            {"rounds", 3},
-            {"block_us", 100.0},
-            {"cold_bytes", 1 << 16},
-            {"read_roof", roof},
-            {"multiply_roof", false},
-            {"call_ms", 1000}};
+  TimeRequest timing(bool roof) const {
+    return {problem.spec_text, problem.sizes(), 1, {made.library, made.library}, 3, 100.0, 1 << 16, roof, false, 1000};
   }
 };
 
@@ -89,32 +74,32 @@ struct Case {
 
 TEST_CASE("an honest runner proves and times as this machine does") {
   const Bench bench;
-  CHECK(bench.expected.at("id") == bench.job.proof.proof_id);
-  CHECK(bench.expected.at("reference") == bench.job.proof.reference);
+  CHECK(bench.expected.id == bench.made.proof->id);
+  CHECK(bench.expected.reference == bench.made.proof->reference);
   for (const std::string &command : {kWorker, liar("honest")}) {
     Runner runner(command);
     CHECK(runner.machine().fingerprint.id() == this_machine().fingerprint.id());
     CHECK_FALSE(runner.machine().emulated);
-    CHECK(runner.prove(bench.request, bench.expected, 60).at("id") == bench.job.proof.proof_id);
-    const json times = runner.time(bench.timing(true), 33 * 130, 60);
-    CHECK(times.at("samples").size() == 3);
-    CHECK(times.at("read_gb_s").size() == 3);
+    CHECK(runner.prove(bench.request, bench.expected, 60).id == bench.made.proof->id);
+    const TimeAnswer times = runner.time(bench.timing(true), 33 * 130, 60);
+    CHECK(times.samples.size() == 3);
+    CHECK(times.read_gb_s.size() == 3);
   }
 }
 
 TEST_CASE("a farm proves through a runner, and what crashes there is a rejected candidate") {
   const Bench bench;
   Farm farm(test_worker(), 1, bench.folder.path(), {60, 60, 1000}, nullptr, kWorker);
-  FarmJob good = bench.job, bad = bench.job;
-  good.proof = bad.proof = {};
+  Order good = bench.order, bad = bench.order;
+  good.code = bad.code = bench.made.code;
   good.symbol = "good";
   bad.symbol = "bad";
-  bad.object.library.resize(bad.object.library.size() / 2);
-  std::vector<FarmJob> jobs = {bad, good};
-  farm.run(jobs, Farm::Clock::time_point::max(), [](FarmJob &) {});
-  CHECK_FALSE(jobs[0].rejected.empty());
-  CHECK_MESSAGE(jobs[1].rejected.empty(), jobs[1].rejected);
-  CHECK(jobs[1].proof.proof_id == bench.job.proof.proof_id);
+  bad.code->library.resize(bad.code->library.size() / 2);
+  const std::vector<Made> made = farm.make({bad, good});
+  REQUIRE(made[0].rejection);
+  CHECK(made[0].rejection->kind != RejectionKind::WrongResult);
+  CHECK_MESSAGE(made[1].good(), made[1].why());
+  CHECK(made[1].proof->id == bench.made.proof->id);
 }
 
 TEST_CASE("a runner that fails, hangs or lies ends the run and says how") {
@@ -129,14 +114,15 @@ TEST_CASE("a runner that fails, hangs or lies ends the run and says how") {
       {"other-protocol", "speaks protocol 99"},
       {"false-fingerprint", "claims a fingerprint that is not that of the processor"},
       {"no-cores", "claims 0 cores"},
-      {"no-isa", "does not describe its machine"},
+      {"no-isa", "does not describe its machine: field \"isa\" is missing"},
       {"wrong-hash", "with another hash than it was sent"},
       {"wrong-steps", "runs where there are"},
       {"wrong-inputs", "over other inputs"},
       {"wrong-reference", "against other reference outputs"},
       {"other-kernel", "claims a proof of another kernel"},
       {"no-reason", "gives no reason"},
-      {"no-verdict", "incomplete answer to \"prove\""},
+      {"no-verdict", "incomplete answer to \"prove\": field \"passed\" is missing"},
+      {"more-words", "incomplete answer to \"prove\": field \"note\" is not known"},
       {"dies-at-proof", "exit with status 255: connection reset"},
   };
   for (const Case &lie : proofs) {
@@ -168,8 +154,7 @@ TEST_CASE("a runner that fails, hangs or lies ends the run and says how") {
 TEST_CASE("a runner's failure is not the candidate's") {
   const Bench bench;
   Farm farm(test_worker(), 1, bench.folder.path(), {60, 60, 1000}, nullptr, liar("other-kernel"));
-  FarmJob job = bench.job;
-  job.proof = {};
-  std::vector<FarmJob> jobs = {job};
-  CHECK_THROWS_AS(farm.run(jobs, Farm::Clock::time_point::max(), [](FarmJob &) {}), RunnerFailure);
+  Order order = bench.order;
+  order.code = bench.made.code;
+  CHECK_THROWS_AS(farm.make({order}), RunnerFailure);
 }

@@ -22,6 +22,7 @@
 #include "tuning_db/packs/pack_writer.h"
 #include "tuning_db/records/open_store.h"
 #include "tuning_db/records/stored_winners.h"
+#include "tuning_db/search/stored_kernels.h"
 
 namespace bittern::tuning {
 namespace {
@@ -181,10 +182,11 @@ int run_tune(const TuneCommand &command, const std::atomic<bool> *cancel) {
     try {
       std::vector<PackKernel> kernels;
       for (const auto *outcomes : {&result.outcomes, &result.companions})
-        for (const Outcome &o : *outcomes) kernels.push_back({o.what, o.problem, o.object, o.proof, o.winner});
+        for (const Outcome &o : *outcomes)
+          kernels.push_back({o.what, o.problem, code_of(o.object), proof_of(o.proof), o.winner});
       const std::string packs = command.output.empty() ? runtime::pack_folder(machine) : command.output;
       pack = write_pack(
-          tuner.farm(), kernels, packs, folder.path(), command.worker,
+          tuner.farm(), kernels, packs, folder.path(),
           [&](const std::string &doing) {
             last.fraction = 1;
             last.where = "kernel pack";
@@ -256,7 +258,7 @@ int run_verify(const std::string &db, bool as_json, const std::atomic<bool> *can
   const auto machine = store ? store->find_machine(runtime::machine_fingerprint().id()) : std::nullopt;
   const std::vector<StoredWinner> winners = machine ? stored_winners(*store, *machine) : std::vector<StoredWinner>{};
   const RunFolder folder(runtime::cache_folder() + "/tuning");
-  Farm farm(worker, runtime::machine_cores(), folder.path(), FarmLimits{}, cancel);
+  Farm farm(worker, runtime::machine_cores(), folder.path(), MakeLimits{}, cancel);
   size_t good = 0;
   json rows = json::array();
   for (const StoredWinner &won : winners) {
@@ -266,16 +268,14 @@ int run_verify(const std::string &db, bool as_json, const std::atomic<bool> *can
       // Code is run only when it is what was proved.
       if (won.object.id == 0) throw Error("its code is not what its hash says, or is gone");
       if (!won.proof.passed) throw Error("it has no proof");
-      FarmJob job;
-      job.problem = &problem;
-      job.schedule = won.candidate.schedule;
-      job.object = won.object;
-      job.symbol = json::parse(job.object.descriptor).at("symbol");
-      std::vector<FarmJob> jobs = {job};
-      farm.run(jobs, Farm::Clock::time_point::max(), [](FarmJob &) {});
-      fault = jobs.front().rejected;
-      if (fault.empty() && jobs.front().proof.proof_id != won.proof.proof_id)
-        fault = fmt::format("proof {} is not the stored {}", jobs.front().proof.proof_id, won.proof.proof_id);
+      Order order;
+      order.problem = problem;
+      order.schedule = won.candidate.schedule;
+      order.code = code_of(won.object);
+      order.proof = proof_of(won.proof);
+      order.symbol = order.code->descriptor.symbol;
+      order.prove = Prove::Again;
+      fault = farm.make({order}).front().why();
     } catch (const Interrupted &) {
       return kInterrupted;
     } catch (const std::exception &error) {

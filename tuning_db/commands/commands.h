@@ -31,7 +31,7 @@ struct TuneCommand {
   std::string target;    // empty: the widest that the machine runs
   std::string runner;    // a command that reaches the machine to tune for; empty: this one
   std::string output;    // folder: of the pack, or of the candidates when they are only emitted
-  FarmLimits limits;
+  MakeLimits limits;
   WorkerCommand worker;
 };
 

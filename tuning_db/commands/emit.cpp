@@ -6,15 +6,16 @@
 #include <chrono>
 #include <nlohmann/json.hpp>
 
+#include "codegen/backend.h"
 #include "codegen/library/library.h"
 #include "compiler/error.h"
 #include "compiler/printer.h"
 #include "runtime/machine/machine.h"
-#include "runtime/threads/pool.h"
 #include "tuning_db/commands/progress.h"
 #include "tuning_db/packs/emit_plan.h"
 #include "tuning_db/packs/staged_folder.h"
 #include "tuning_db/records/open_store.h"
+#include "tuning_db/search/stored_kernels.h"
 #include "tuning_db/workers/run_folder.h"
 
 namespace bittern::tuning {
@@ -53,44 +54,21 @@ std::unique_ptr<Store> open_tuned(const std::string &path) {
 
 bool runs_here(const EmitKernel &kernel) { return (kernel.target->isa_needs & ~runtime::machine_isa()) == 0; }
 
-std::string hash_of(const codegen::Compiled &compiled) {
-  std::string all;
-  for (const std::string &object : compiled.objects) all += object;
-  return sha256_hex(all);
-}
-
-void compile(EmitKernel &k) {
-  try {
-    const auto made = [&](const std::string &symbol) {
-      return codegen::compile({*k.spec, k.schedule, *k.target, k.fixed, k.m_min, k.m_max, symbol});
-    };
-    // Under its old name the winner's machine code must come out as it was proved; else it is proved anew.
-    if (k.tuned) {
-      k.compiled = made(json::parse(k.recorded.descriptor).at("symbol"));
-      k.sha256 = hash_of(k.compiled);
-      if (k.sha256 == k.recorded.sha256 && k.recorded_proof.passed) {
-        k.proof = k.recorded_proof;
-        k.proof_from_database = true;
-        return;
-      }
-    }
-    k.compiled = made(k.symbol);
-    k.sha256 = hash_of(k.compiled);
-    if (!runs_here(k) && k.schedule.backend == "llvm") {
-      codegen::Request request{*k.spec, k.schedule, *k.target, k.fixed, k.m_min, k.m_max, k.symbol};
-      request.meanings_on = &schedules::host_target(runtime::machine_isa());
-      k.stand_in = codegen::compile(request);
-    }
-  } catch (const json::exception &error) {
-    throw Error(fmt::format("{}: its record is damaged: {}", k.name(), error.what()));
-  } catch (const Error &error) {
-    throw Error(fmt::format("{}: {}", k.name(), error.what()));
-  }
-  // Rows of a product are what callers share among threads.
-  const bool by_rows = k.spec->sizes[static_cast<size_t>(k.compiled.descriptor.tile_size_index)] == "N";
+// Rows of a product are what callers share among threads.
+void check_cut(const EmitKernel &k) {
+  const bool by_rows = k.spec->sizes[static_cast<size_t>(k.code.descriptor.tile_size_index)] == "N";
   if (k.spec->name == kTernaryProduct && !by_rows)
     throw Error(
         fmt::format("{}: it cannot be cut by rows of the matrix, as the library's interface promises", k.name()));
+}
+
+// Throws Error when a kernel was rejected.
+void check_made(const EmitKernel &k, const Made &made) {
+  if (!made.rejection) return;
+  const RejectionKind kind = made.rejection->kind;
+  if (kind == RejectionKind::IllegalSchedule || kind == RejectionKind::CompileError)
+    throw Error(fmt::format("{}: {}", k.name(), made.why()));
+  throw Error(fmt::format("not emitted, since a kernel is wrong: {}: {}", k.name(), made.why()));
 }
 
 class Emitter {
@@ -105,9 +83,8 @@ class Emitter {
     StagedFolder out(command_.out);
     const std::unique_ptr<Store> database = command_.from_db.empty() ? nullptr : open_tuned(command_.from_db);
     plan_ = plan_library(shapes, targets, database.get(), command_.threads);
-    compile_all();
     const RunFolder scratch(runtime::cache_folder() + "/emit");
-    prove_all(scratch.path());
+    make_all(scratch.path());
     write(out, scratch.path());
     stop_if_wanted();
     out.commit();
@@ -124,96 +101,147 @@ class Emitter {
     if (cancel_ && *cancel_) throw Interrupted();
   }
 
-  void compile_all() {
-    say(0.02, "compiling", fmt::format("{} kernels", plan_.kernels.size()));
-    runtime::ThreadPool pool(runtime::machine_cores());
-    std::atomic<size_t> next{0};
-    pool.run([&](int) {
-      for (size_t i; (i = next.fetch_add(1)) < plan_.kernels.size();) {
-        // Names that Halide makes count its calls: made one by one, in order, they are the same every time.
-        if (plan_.kernels[i].schedule.backend != "halide" && !(cancel_ && *cancel_)) compile(plan_.kernels[i]);
-      }
-    });
-    for (EmitKernel &kernel : plan_.kernels) {
-      stop_if_wanted();
-      if (kernel.schedule.backend == "halide") compile(kernel);
-    }
+  Order order_of(const EmitKernel &k) const {
+    // Sizes that stay open are proved at small values, and at the first shape's.
+    compiler::Sizes sizes = k.fixed;
+    if (!sizes.count("K")) sizes["K"] = plan_.shapes.front().k;
+    Order order;
+    order.problem = make_problem(*k.spec, sizes, k.m_min, 1, k.target->name);
+    order.problem.m_min = k.m_min;
+    order.problem.m_max = k.m_max;
+    order.schedule = schedules::print_schedule(k.schedule);
+    order.fixed = k.fixed;
+    order.symbol = k.symbol;
+    order.prove = runs_here(k) ? Prove::Unknown : Prove::No;
+    // Names that Halide makes count its calls: in a process of its own they are the same every time.
+    order.fresh_worker = k.schedule.backend == "halide";
+    return order;
   }
 
   std::string linked(const std::string &scratch) {
     std::vector<codegen::TableRow> rows;
     std::vector<std::string> objects;
     for (const EmitKernel &k : plan_.kernels) {
-      rows.push_back({k.compiled.descriptor, k.proof.proof_id, 0, 0});
-      objects.insert(objects.end(), k.compiled.objects.begin(), k.compiled.objects.end());
+      rows.push_back({k.code.descriptor, k.proof ? k.proof->id : "", 0, 0});
+      objects.insert(objects.end(), k.code.objects.begin(), k.code.objects.end());
     }
     return codegen::link_library(objects, rows, *plan_.baseline, scratch);
   }
 
-  // Kernels that run here are proved through the library itself, made loadable: what is proved is what is linked. For
-  // the others, what stands in for them is proved.
-  void prove_all(const std::string &scratch) {
-    std::vector<EmitKernel *> own, others;
-    for (EmitKernel &k : plan_.kernels) {
-      if (!runs_here(k) && !k.stand_in.objects.empty()) others.push_back(&k);
-      if (runs_here(k) && k.proof.proof_id.empty()) own.push_back(&k);
-    }
+  void make_all(const std::string &scratch) {
+    say(0.02, "compiling", fmt::format("{} kernels", plan_.kernels.size()));
     Farm farm(command_.worker, runtime::machine_cores(), scratch, command_.limits, cancel_);
-    if (!own.empty()) {
-      say(0.1, "linking", fmt::format("{} kernels", plan_.kernels.size()));
-      const std::string trial = scratch + "/library.so";
-      codegen::link_shared({linked(scratch)}, {"bt_pack_table"}, trial, codegen::library_imports());
-      std::vector<size_t> places;
-      for (const EmitKernel *k : own) places.push_back(static_cast<size_t>(k - plan_.kernels.data()));
-      prove(farm, trial, own, places, "proving", 0.1, others.empty() ? 0.95 : 0.5,
-            [](EmitKernel &k) -> ProofRecord & { return k.proof; });
-    }
-    if (others.empty()) return;
-    const std::string trial = scratch + "/stand-ins.so";
-    std::vector<codegen::TableRow> rows;
-    std::vector<std::string> objects;
-    std::vector<size_t> places;
-    for (const EmitKernel *k : others) {
-      places.push_back(rows.size());
-      rows.push_back({k->stand_in.descriptor, "", 0, 0});
-      objects.insert(objects.end(), k->stand_in.objects.begin(), k->stand_in.objects.end());
-    }
-    objects.push_back(codegen::emit_pack_table(rows, "bt_pack_table", schedules::host_target(runtime::machine_isa())));
-    codegen::link_shared(objects, {"bt_pack_table"}, trial);
-    prove(farm, trial, others, places, "proving by meanings", 0.5, 0.95,
-          [](EmitKernel &k) -> ProofRecord & { return k.stand_in_proof; });
+    take_recorded(farm);
+    make_library(farm, scratch);
+    prove_by_meanings(farm, scratch);
   }
 
-  // Proves kernels that have these places in a library's table.
-  void prove(Farm &farm, const std::string &library, const std::vector<EmitKernel *> &kernels,
-             const std::vector<size_t> &places, const char *doing, double from, double to,
-             ProofRecord &(*record)(EmitKernel &)) {
-    std::vector<Problem> problems;
-    std::vector<FarmJob> jobs;
-    problems.reserve(kernels.size());
-    for (size_t i = 0; i < kernels.size(); ++i) {
-      const EmitKernel &k = *kernels[i];
-      // Sizes that stay open are proved at small values, and at the first shape's.
-      compiler::Sizes sizes = k.fixed;
-      if (!sizes.count("K")) sizes["K"] = plan_.shapes.front().k;
-      problems.push_back(make_problem(*k.spec, sizes, k.m_min, 1, k.target->name));
-      FarmJob job;
-      job.problem = &problems.back();
-      job.object.sha256 = runs_here(k) ? k.sha256 : hash_of(k.stand_in);
-      job.index = places[i];
-      jobs.push_back(std::move(job));
+  // Under its old name a winner's machine code must come out as it was proved; else it is made and proved anew.
+  void take_recorded(Farm &farm) {
+    std::vector<Order> orders;
+    std::vector<EmitKernel *> kernels;
+    for (EmitKernel &k : plan_.kernels) {
+      if (!k.tuned || !k.recorded_proof.passed) continue;
+      Order order = order_of(k);
+      try {
+        order.symbol = code_of(k.recorded).descriptor.symbol;
+        order.proof = proof_of(k.recorded_proof);
+      } catch (const Error &error) {
+        throw Error(fmt::format("{}: {}", k.name(), error.what()));
+      }
+      order.prove = Prove::No;
+      orders.push_back(std::move(order));
+      kernels.push_back(&k);
     }
+    const std::vector<Made> made = farm.make_together(
+        orders, [&](const std::vector<Made> &) { return Farm::Linked{"", std::vector<size_t>(orders.size())}; });
+    for (size_t i = 0; i < made.size(); ++i) {
+      check_made(*kernels[i], made[i]);
+      if (made[i].code->sha256 != kernels[i]->recorded.sha256) continue;
+      kernels[i]->code = *made[i].code;
+      kernels[i]->proof = made[i].proof;
+      kernels[i]->proof_from_database = true;
+    }
+  }
+
+  // Kernels that run here are proved through the library itself, made loadable: what is proved is what is linked.
+  void make_library(Farm &farm, const std::string &scratch) {
+    std::vector<Order> orders;
+    std::vector<EmitKernel *> kernels;
+    size_t wanted = 0;
+    bool others = false;
+    for (EmitKernel &k : plan_.kernels) {
+      kernels.push_back(&k);
+      orders.push_back(order_of(k));
+      if (k.proof_from_database) {
+        orders.back().code = k.code;
+        orders.back().proof = k.proof;
+        orders.back().prove = Prove::No;
+      }
+      wanted += orders.back().prove == Prove::No ? 0 : 1;
+      others = others || !runs_here(k);
+    }
+    const auto link = [&](const std::vector<Made> &made) {
+      Farm::Linked library{"", {}};
+      for (size_t i = 0; i < made.size(); ++i) {
+        plan_.kernels[i].code = *made[i].code;
+        check_cut(plan_.kernels[i]);
+        library.rows.push_back(i);
+      }
+      if (wanted == 0) return library;
+      say(0.1, "linking", fmt::format("{} kernels", plan_.kernels.size()));
+      library.library = scratch + "/library.so";
+      codegen::link_shared({linked(scratch)}, {"bt_pack_table"}, library.library, codegen::library_imports());
+      return library;
+    };
+    make(farm, orders, kernels, link, "proving", 0.1, others ? 0.5 : 0.95, wanted,
+         [](EmitKernel &k) -> std::optional<Proof> & { return k.proof; });
+  }
+
+  void prove_by_meanings(Farm &farm, const std::string &scratch) {
+    std::vector<Order> orders;
+    std::vector<EmitKernel *> kernels;
+    const schedules::Target &host = schedules::host_target(runtime::machine_isa());
+    for (EmitKernel &k : plan_.kernels) {
+      if (runs_here(k) || k.proof || k.schedule.backend != "llvm") continue;
+      orders.push_back(order_of(k));
+      orders.back().meanings_on = host.name;
+      orders.back().prove = Prove::Unknown;
+      kernels.push_back(&k);
+    }
+    if (orders.empty()) return;
+    const auto link = [&](const std::vector<Made> &made) {
+      Farm::Linked library{scratch + "/from-meanings.so", {}};
+      std::vector<codegen::TableRow> rows;
+      std::vector<std::string> objects;
+      for (const Made &one : made) {
+        library.rows.push_back(rows.size());
+        rows.push_back({one.code->descriptor, "", 0, 0});
+        objects.insert(objects.end(), one.code->objects.begin(), one.code->objects.end());
+      }
+      objects.push_back(codegen::emit_pack_table(rows, "bt_pack_table", host));
+      codegen::link_shared(objects, {"bt_pack_table"}, library.library);
+      return library;
+    };
+    make(farm, orders, kernels, link, "proving by meanings", 0.5, 0.95, orders.size(),
+         [](EmitKernel &k) -> std::optional<Proof> & { return k.from_meanings_proof; });
+  }
+
+  // Makes kernels that are linked together, of which `wanted` are proved, and notes their proofs.
+  void make(Farm &farm, const std::vector<Order> &orders, const std::vector<EmitKernel *> &kernels,
+            const Farm::Link &link, const char *doing, double from, double to, size_t wanted,
+            std::optional<Proof> &(*proof)(EmitKernel &)) {
     size_t proved = 0;
-    std::string wrong;
-    farm.prove_pack(library, jobs, [&](FarmJob &job) {
+    const std::vector<Made> made = farm.make_together(orders, link, [&](size_t i, Made &) {
+      if (orders[i].prove == Prove::No) return;
       ++proved;
-      EmitKernel &kernel = *kernels[static_cast<size_t>(&job - jobs.data())];
-      record(kernel) = job.proof;
-      if (!job.rejected.empty() && wrong.empty()) wrong = fmt::format("{}: {}", kernel.name(), job.rejected);
-      say(from + (to - from) * static_cast<double>(proved) / static_cast<double>(jobs.size()), doing,
-          fmt::format("{}/{}, {}", proved, jobs.size(), kernel.name()));
+      say(from + (to - from) * static_cast<double>(proved) / static_cast<double>(wanted), doing,
+          fmt::format("{}/{}, {}", proved, wanted, kernels[i]->name()));
     });
-    if (!wrong.empty()) throw Error(fmt::format("not emitted, since a kernel is wrong: {}", wrong));
+    for (size_t i = 0; i < made.size(); ++i) {
+      check_made(*kernels[i], made[i]);
+      proof(*kernels[i]) = made[i].proof;
+    }
   }
 
   ordered_json kernel_json(const EmitKernel &k) const {
@@ -221,18 +249,18 @@ class Emitter {
     if (k.m_max != INT64_MAX) row["m_max"] = k.m_max;
     row["schedule"] = schedules::print_schedule(k.schedule);
     row["source"] = k.tuned ? "tuned" : "default";
-    row["object_sha256"] = k.sha256;
+    row["object_sha256"] = k.code.sha256;
     // A kernel that was not executed may have been proved by its instructions' meanings.
-    const bool executed = !k.proof.proof_id.empty();
-    const ProofRecord &proof = executed ? k.proof : k.stand_in_proof;
+    const bool executed = k.proof.has_value();
+    const std::optional<Proof> &proof = executed ? k.proof : k.from_meanings_proof;
     row["proof"] = {{"executed", executed}};
-    if (!proof.proof_id.empty()) {
-      row["proof"]["id"] = proof.proof_id;
-      row["proof"]["reference"] = proof.reference;
-      row["proof"]["inputs"] = json::parse(proof.inputs);
+    if (proof) {
+      row["proof"]["id"] = proof->id;
+      row["proof"]["reference"] = proof->reference;
+      row["proof"]["inputs"] = proof->inputs;
     }
     if (executed) row["proof"]["from_database"] = k.proof_from_database;
-    if (!executed) row["proof"]["by_meanings_of_instructions"] = !proof.proof_id.empty();
+    if (!executed) row["proof"]["by_meanings_of_instructions"] = proof.has_value();
     return row;
   }
 
@@ -284,9 +312,9 @@ class Emitter {
   void summary(double seconds) const {
     size_t proved = 0, recorded = 0, by_meanings = 0;
     for (const EmitKernel &k : plan_.kernels) {
-      by_meanings += k.proof.proof_id.empty() && !k.stand_in_proof.proof_id.empty() ? 1 : 0;
+      by_meanings += !k.proof && k.from_meanings_proof ? 1 : 0;
       recorded += k.proof_from_database ? 1 : 0;
-      proved += !k.proof.proof_id.empty() && !k.proof_from_database ? 1 : 0;
+      proved += k.proof && !k.proof_from_database ? 1 : 0;
     }
     const size_t unexecuted = plan_.kernels.size() - proved - recorded;
     std::vector<std::string> names;

@@ -16,7 +16,7 @@ struct EmitCommand {
   int threads = 0;      // of the winners; 0: the most there are
   std::string out;      // a folder that is not there, or empty
   bool json = false, quiet = false;
-  FarmLimits limits;
+  MakeLimits limits;
   WorkerCommand worker;
 };
 

@@ -66,38 +66,39 @@ int run_emit_only(const TuneCommand &command, const std::atomic<bool> *cancel) {
   for (const KernelWork &work : works) {
     for (int64_t m : work.m_values) {
       const Problem problem = make_problem(work.spec, work.fixed, m, 1, target.name);
-      std::vector<FarmJob> jobs;
+      std::vector<Order> orders;
       for (const std::string &schedule : first_schedules(work, problem, patience, target)) {
-        FarmJob job;
-        job.problem = &problem;
-        job.schedule = schedule;
-        job.compiled = compiled_sizes(work.spec, problem);
-        job.symbol = fmt::format("candidate_{}", number++);
-        job.only_compile = true;
-        jobs.push_back(std::move(job));
+        Order order;
+        order.problem = problem;
+        order.schedule = schedule;
+        order.fixed = compiled_sizes(work.spec, problem);
+        order.symbol = fmt::format("candidate_{}", number++);
+        order.prove = Prove::No;
+        orders.push_back(std::move(order));
       }
       Progress progress;
       progress.where = fmt::format("{} {} M={}", work.what, problem.shape(), m);
-      farm.run(jobs, Farm::Clock::time_point::max(), [&](FarmJob &job) {
-        progress.doing = "compiled " + job.schedule;
+      const std::vector<Made> made = farm.make(orders, Farm::kNoDeadline, [&](size_t i, Made &) {
+        progress.doing = "compiled " + orders[i].schedule;
         line.show(progress);
       });
-      for (const FarmJob &job : jobs) {
-        if (!job.rejected.empty()) {
-          rejected.push_back({{"schedule", job.schedule}, {"reason", job.rejected}});
+      for (size_t i = 0; i < made.size(); ++i) {
+        if (made[i].rejection) {
+          rejected.push_back({{"schedule", orders[i].schedule}, {"reason", made[i].why()}});
           continue;
         }
-        const std::string file = job.symbol + ".so";
-        write_file(command.output + "/" + file, job.object.library);
+        const KernelCode &code = *made[i].code;
+        const std::string file = orders[i].symbol + ".so";
+        write_file(command.output + "/" + file, code.library);
         candidates.push_back({{"file", file},
-                              {"sha256", sha256_hex(job.object.library)},
-                              {"objects_sha256", job.object.sha256},
+                              {"sha256", sha256_hex(code.library)},
+                              {"objects_sha256", code.sha256},
                               {"kernel", work.spec.name},
                               {"spec", problem.spec_text},
                               {"sizes", problem.sizes()},
                               {"m_min", problem.m_min},
                               {"m_max", problem.m_max},
-                              {"schedule", job.schedule}});
+                              {"schedule", orders[i].schedule}});
       }
     }
   }

@@ -1,79 +1,48 @@
-// Turns candidates into proved libraries, several at a time: compile, link, prove, each in a worker process. Used only
-// while nothing is being timed.
+// Makes kernels several at a time, on as many workers. Used only while nothing is being timed.
 #pragma once
 #include <atomic>
 #include <chrono>
 #include <functional>
-#include <memory>
 #include <string>
 #include <vector>
 
-#include "tuning_db/proof/problem.h"
-#include "tuning_db/records/records.h"
-#include "tuning_db/workers/runner.h"
-#include "tuning_db/workers/worker.h"
+#include "tuning_db/making/make_kernel.h"
 
 namespace bittern::tuning {
-
-struct FarmJob {
-  // In.
-  const Problem *problem = nullptr;
-  std::string schedule;
-  compiler::Sizes compiled;  // sizes that become constants
-  std::string symbol;        // unique among all kernels that may be linked together
-  // For a target that this machine lacks: another, whose code stands for every instruction by its meaning. The library
-  // is for the proof alone.
-  std::string meanings_on;
-  bool unchecked = false;                    // for tests of the proof: compile what bounds forbid
-  std::vector<compiler::Sizes> proof_sizes;  // prove at these; when empty, at those of proof_steps()
-  ObjectRecord object;                       // without parts: compile
-  ProofRecord proof;                         // without id: prove
-  size_t index = 0;                          // of the kernel in a finished pack
-  bool only_compile = false;                 // and link: it is proved elsewhere
-  // Out.
-  bool done = false;     // false when the time ran out first
-  std::string rejected;  // why, when it was
-  std::string library;   // the candidate's shared object
-};
-
-struct FarmLimits {
-  double compile_seconds = 60, proof_seconds = 300;
-  int64_t call_ms = 20000;  // one proof step's generated code
-};
 
 class Farm {
  public:
   using Clock = std::chrono::steady_clock;
+  static constexpr auto kNoDeadline = Clock::time_point::max();
 
   // With a `runner`, a command for Runner, kernels are compiled and linked here and proved there.
-  Farm(const WorkerCommand &command, int workers, std::string folder, FarmLimits limits,
+  Farm(const WorkerCommand &command, int workers, std::string folder, MakeLimits limits,
        const std::atomic<bool> *cancel, const std::string &runner = "");
 
-  // Works on the jobs until all are done or `deadline` has passed; `finished` is called on this thread, once per job,
-  // as they end. Throws Interrupted and RunnerFailure.
-  void run(std::vector<FarmJob> &jobs, Clock::time_point deadline, const std::function<void(FarmJob &)> &finished);
+  // Called on the thread that called make(), once an order, as they end.
+  using Finished = std::function<void(size_t order, Made &made)>;
 
-  // Proves kernels of a finished pack through the runtime's loader (`library` is its manifest) or of a shared object;
-  // fills in `rejected`, and `proof` where the job has none yet. One that it has must come out again.
-  void prove_pack(const std::string &library, std::vector<FarmJob> &jobs,
-                  const std::function<void(FarmJob &)> &finished);
+  // Makes each order by itself until all are done or `deadline` has passed. Throws Interrupted and RunnerFailure.
+  std::vector<Made> make(const std::vector<Order> &orders, Clock::time_point deadline = kNoDeadline,
+                         const Finished &finished = {});
+
+  // Where kernels that are linked together lie: a shared object or a pack's manifest, and each order's row in it.
+  struct Linked {
+    std::string library;
+    std::vector<size_t> rows;
+  };
+  using Link = std::function<Linked(const std::vector<Made> &compiled)>;
+
+  // Compiles the orders, links them as `link` does, and proves each through what came of that: what is proved is what
+  // is shipped. When one does not compile, nothing is linked. `finished` is called for proofs.
+  std::vector<Made> make_together(const std::vector<Order> &orders, const Link &link, const Finished &finished = {});
 
  private:
-  // One of those that work at the same time.
-  struct Hand {
-    std::unique_ptr<Worker> worker;
-    std::unique_ptr<Runner> runner;  // null: the worker proves
-  };
-  void each(size_t count, size_t workers, Clock::time_point deadline, const std::function<void(Hand &, size_t)> &work,
-            const std::function<void(size_t)> &finished);
-  void make(Hand &hand, FarmJob &job) const;
-  nlohmann::json prove(Hand &hand, const FarmJob &job, const std::string &library, size_t index) const;
-  static void take_proof(FarmJob &job, const nlohmann::json &verdict);
-  nlohmann::json proof_request(const FarmJob &job, const std::string &library, size_t index) const;
+  void each(size_t count, size_t workers, Clock::time_point deadline,
+            const std::function<void(WorkerSlot &, size_t)> &work, const std::function<void(size_t)> &finished);
 
-  std::string folder_;
-  FarmLimits limits_;
-  std::vector<Hand> hands_;
+  std::vector<WorkerSlot> slots_;
+  KernelMaker maker_;
 };
 
 }  // namespace bittern::tuning

@@ -1,18 +1,11 @@
 #include "tuning_db/packs/default_pack.h"
 
-#include <dlfcn.h>
 #include <fmt/format.h>
 #include <sys/utsname.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
-#include <cstdio>
 #include <filesystem>
-#include <fstream>
-#include <map>
 #include <set>
 
 #include "codegen/backend.h"
@@ -20,13 +13,10 @@
 #include "compiler/library.h"
 #include "compiler/printer.h"
 #include "runtime/machine/machine.h"
-#include "runtime/threads/pool.h"
 #include "schedules/space.h"
 #include "schedules/template.h"
-#include "tuning_db/making/descriptor_json.h"
 #include "tuning_db/making/farm.h"
-#include "tuning_db/proof/problem.h"
-#include "tuning_db/proof/proof.h"
+#include "tuning_db/workers/files.h"
 #include "tuning_db/workers/run_folder.h"
 
 namespace bittern::tuning {
@@ -34,16 +24,15 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr unsigned kProofSeconds = 300;  // of one kernel; more is a hang
+constexpr double kProofSeconds = 900;    // of one kernel
+constexpr int64_t kCallMs = 300 * 1000;  // of one of its calls; more is a hang
 
 struct Kernel {
   const compiler::KernelSpec *spec;
   const schedules::Target *target;
   schedules::Default shipped;
-  codegen::Compiled compiled;
-  codegen::Compiled
-      meant;  // where this machine lacks the target: the same from its instructions' meanings, to be proved
-  std::string proof;
+  KernelCode code;
+  std::string proof;  // "": nobody has proved it
 
   std::string name() const {
     return fmt::format("{} for {} as {}", spec->name, target->name, schedules::print_schedule(shipped.schedule));
@@ -89,188 +78,73 @@ std::vector<Kernel> list_kernels(const std::string &architecture) {
       const std::vector<schedules::Default> shipped = schedules::defaults(spec, target);
       check_coverage(spec, target, shipped);
       for (const schedules::Default &d : shipped)
-        if (d.built_in) kernels.push_back({&spec, &target, d, {}, {}, ""});
+        if (d.built_in) kernels.push_back({&spec, &target, d, {}, ""});
     }
   }
   return kernels;
 }
 
-bool executes(const schedules::Target &target) { return (target.isa_needs & ~runtime::machine_isa()) == 0; }
-
-// `meanings`: also what this machine can run in place of what it cannot.
-void compile_all(std::vector<Kernel> &kernels, bool meanings) {
-  runtime::ThreadPool pool(runtime::machine_cores());
-  std::atomic<size_t> next{0};
-  pool.run([&](int) {
-    for (size_t i; (i = next.fetch_add(1)) < kernels.size();) {
-      Kernel &k = kernels[i];
-      codegen::Request request{*k.spec,
-                               k.shipped.schedule,
-                               *k.target,
-                               {},
-                               k.shipped.m_min,
-                               k.shipped.m_max,
-                               fmt::format("bt_default_{}_{}", i, k.spec->name)};
-      try {
-        k.compiled = codegen::compile(request);
-        if (!meanings || executes(*k.target)) continue;
-        request.meanings_on = &schedules::host_target(runtime::machine_isa());
-        request.symbol += "_meant";
-        k.meant = codegen::compile(request);
-      } catch (const Error &error) {
-        throw Error(fmt::format("default kernel {}: {}", k.name(), error.what()));
-      }
-    }
-  });
+Order order_of(const Kernel &kernel, size_t number) {
+  Order order;
+  order.problem.spec_name = kernel.spec->name;
+  order.problem.spec_hash = compiler::spec_hash(*kernel.spec);
+  order.problem.spec_text = compiler::print_kernel(*kernel.spec);
+  order.problem.has_m = false;  // all sizes are open
+  order.problem.m_min = kernel.shipped.m_min;
+  order.problem.m_max = kernel.shipped.m_max;
+  order.problem.target = kernel.target->name;
+  order.schedule = schedules::print_schedule(kernel.shipped.schedule);
+  order.symbol = fmt::format("bt_default_{}_{}", number, kernel.spec->name);
+  return order;
 }
 
-// The pack's objects: for the trial what this machine can execute of every kernel, else what ships.
-enum class Purpose { Trial, Shipping };
-std::vector<std::string> all_objects(const std::vector<Kernel> &kernels, Purpose purpose,
-                                     const std::string &table_symbol, const schedules::Target &baseline) {
-  std::vector<codegen::TableRow> rows;
+// The objects and a table that lists the kernels.
+std::vector<std::string> all_objects(const std::vector<codegen::TableRow> &rows,
+                                     const std::vector<const KernelCode *> &codes, const std::string &table_symbol,
+                                     const schedules::Target &baseline) {
   std::vector<std::string> objects;
-  for (const Kernel &k : kernels) {
-    const codegen::Compiled &own = purpose == Purpose::Trial && !k.meant.objects.empty() ? k.meant : k.compiled;
-    rows.push_back({own.descriptor, k.proof, 0, 0});
-    objects.insert(objects.end(), own.objects.begin(), own.objects.end());
-  }
+  for (const KernelCode *code : codes) objects.insert(objects.end(), code->objects.begin(), code->objects.end());
   objects.push_back(codegen::emit_pack_table(rows, table_symbol, baseline));
   return objects;
 }
 
-// Proves kernels first, first + step, ... and reports each on `out`, a line before and a line after.
-void prove_share(const std::vector<Kernel> &kernels, const bt_pack &pack, size_t first, size_t step, FILE *out) {
-  FixtureCache fixtures(int64_t{256} << 20, 1, "");
-  for (size_t i = first; i < kernels.size(); i += step) {
-    fmt::print(out, "start {}\n", i);
-    std::fflush(out);
-    alarm(kProofSeconds);
-    std::string objects;
-    for (const std::string &object : kernels[i].compiled.objects) objects += object;
-    const bt_kernel &kernel = *pack.kernels[i];
-    const char *how = kernels[i].meant.objects.empty() ? "" : BT_NOT_EXECUTED;
-    const std::string layout = kernel.layout != nullptr ? prove_layout(*kernel.layout) : "";
-    const ProofResult result =
-        prove(kernel, sha256_hex(objects), *kernels[i].spec, proof_steps(*kernels[i].spec, kernel, {}), fixtures);
-    if (!layout.empty() || !result.passed) {
-      fmt::print(out, "wrong {} {}\n", i, layout.empty() ? result.reason : layout);
-    } else {
-      fmt::print(out, "proved {} {}{}\n", i, result.id, how);
-    }
-    std::fflush(out);
-  }
-}
+// Makes kernels and proves those whose order says so, loaded from one library.
+class DefaultKernels {
+ public:
+  DefaultKernels(Farm &farm, std::string folder, const schedules::Target &baseline)
+      : farm_(farm), folder_(std::move(folder)), baseline_(baseline) {}
 
-// Runs prove_share in a child process a core, since a wrong kernel may crash or never return.
-void prove_all(std::vector<Kernel> &kernels, const bt_pack &pack) {
-  const auto workers = static_cast<size_t>(runtime::machine_cores());
-  std::vector<std::pair<pid_t, FILE *>> children;
-  for (size_t w = 0; w < workers; ++w) {
-    int ends[2];
-    if (pipe(ends) != 0) throw Error("cannot make a pipe for a proof process");
-    const pid_t child = fork();
-    if (child < 0) throw Error("cannot start a proof process");
-    if (child == 0) {
-      FILE *out = fdopen(ends[1], "w");
-      try {
-        prove_share(kernels, pack, w, workers, out);
-      } catch (const std::exception &error) {
-        fmt::print(out, "failed {}\n", error.what());
-        std::fflush(out);
+  // `compiled` is called when all are compiled. Throws Error naming the kernel that is wrong.
+  std::vector<Made> make(const std::vector<Order> &orders, const std::vector<const Kernel *> &kernels,
+                         const std::function<void()> &compiled) {
+    const std::string trial = folder_ + "/trial.so";
+    std::vector<Made> made = farm_.make_together(orders, [&](const std::vector<Made> &all) {
+      compiled();
+      Farm::Linked linked{trial, {}};
+      std::vector<codegen::TableRow> rows;
+      std::vector<const KernelCode *> codes;
+      for (const Made &one : all) {
+        linked.rows.push_back(rows.size());
+        rows.push_back({one.code->descriptor, "", 0, 0});
+        codes.push_back(&*one.code);
       }
-      _exit(0);
-    }
-    close(ends[1]);
-    children.emplace_back(child, fdopen(ends[0], "r"));
+      codegen::link_shared(all_objects(rows, codes, "bt_pack_table", baseline_), {"bt_pack_table"}, trial);
+      return linked;
+    });
+    std::error_code ignored;
+    std::filesystem::remove(trial, ignored);
+    for (size_t i = 0; i < made.size(); ++i)
+      if (made[i].rejection)
+        throw Error(fmt::format("default kernel {}: {}: {}", kernels[i]->name(),
+                                rejection_name(made[i].rejection->kind), made[i].why()));
+    return made;
   }
 
-  std::string complaint;
-  for (const auto &[child, in] : children) {
-    std::string output;
-    char buffer[4096];
-    for (size_t n; (n = std::fread(buffer, 1, sizeof buffer, in)) > 0;) output.append(buffer, n);
-    std::fclose(in);
-    int status = 0;
-    waitpid(child, &status, 0);
-    size_t started = kernels.size();
-    for (size_t at = 0; at < output.size();) {
-      const size_t end = std::min(output.find('\n', at), output.size());
-      const std::string line = output.substr(at, end - at);
-      at = end + 1;
-      const size_t space = line.find(' '), second = line.find(' ', space + 1);
-      const std::string verb = line.substr(0, space);
-      if (verb == "failed") {
-        complaint = line.substr(space + 1);
-        continue;
-      }
-      const size_t i = std::stoul(line.substr(space + 1));
-      started = verb == "start" ? i : kernels.size();
-      if (verb == "proved") kernels[i].proof = line.substr(second + 1);
-      if (verb == "wrong")
-        complaint = fmt::format("default kernel {} is wrong: {}", kernels[i].name(), line.substr(second + 1));
-    }
-    if (WIFSIGNALED(status) && started < kernels.size()) {
-      complaint = fmt::format(
-          "default kernel {} {}", kernels[started].name(),
-          WTERMSIG(status) == SIGALRM ? "never returned" : fmt::format("died of signal {}", WTERMSIG(status)));
-    } else if (status != 0 && complaint.empty()) {
-      complaint = fmt::format("a proof process ended with status {}", status);
-    }
-  }
-  if (!complaint.empty()) throw Error(complaint);
-}
-
-// Loads them all from one library in child processes of this one.
-void prove_here(std::vector<Kernel> &kernels, const std::string &folder, const schedules::Target &baseline) {
-  const std::string trial = (std::filesystem::absolute(folder) / "trial.so").string();
-  codegen::link_shared(all_objects(kernels, Purpose::Trial, "bt_pack_table", baseline), {"bt_pack_table"}, trial);
-  void *library = dlopen(trial.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr) throw Error(fmt::format("cannot load the kernels just linked: {}", dlerror()));
-  prove_all(kernels, *static_cast<const bt_pack *>(dlsym(library, "bt_pack_table")));
-  dlclose(library);
-  std::filesystem::remove(trial);
-}
-
-// Sends them one by one to another machine, or to an emulator of one.
-void prove_there(std::vector<Kernel> &kernels, const DefaultPackRequest &request) {
-  const uint32_t isa = Runner(request.runner).machine().fingerprint.isa;
-  std::vector<Problem> problems;
-  std::vector<FarmJob> jobs;
-  std::vector<size_t> of;
-  problems.reserve(kernels.size());
-  for (size_t i = 0; i < kernels.size(); ++i) {
-    const Kernel &k = kernels[i];
-    if ((k.compiled.descriptor.isa_needs & ~isa) != 0) continue;
-    Problem problem;
-    problem.spec_name = k.spec->name;
-    problem.spec_hash = k.compiled.descriptor.spec_hash;
-    problem.spec_text = compiler::print_kernel(*k.spec);
-    problem.has_m = false;  // all sizes are open
-    problem.target = k.target->name;
-    problems.push_back(problem);
-    FarmJob job;
-    job.problem = &problems.back();
-    job.schedule = schedules::print_schedule(k.shipped.schedule);
-    job.symbol = k.compiled.descriptor.symbol;
-    job.object.objects = k.compiled.objects;
-    std::string all;
-    for (const std::string &object : k.compiled.objects) all += object;
-    job.object.sha256 = sha256_hex(all);
-    job.object.descriptor = descriptor_to_json(k.compiled.descriptor).dump();
-    jobs.push_back(std::move(job));
-    of.push_back(i);
-  }
-  const RunFolder folder(request.folder + "/proving");
-  Farm farm(request.worker, runtime::machine_cores(), folder.path(), FarmLimits{60, 900, int64_t{1000} * kProofSeconds},
-            nullptr, request.runner);
-  farm.run(jobs, Farm::Clock::time_point::max(), [](FarmJob &) {});
-  for (size_t i = 0; i < jobs.size(); ++i) {
-    if (!jobs[i].rejected.empty())
-      throw Error(fmt::format("default kernel {} is wrong: {}", kernels[of[i]].name(), jobs[i].rejected));
-    kernels[of[i]].proof = jobs[i].proof.proof_id;
-  }
-}
+ private:
+  Farm &farm_;
+  std::string folder_;
+  const schedules::Target &baseline_;
+};
 
 std::string own_architecture() {
   utsname system{};
@@ -290,29 +164,66 @@ DefaultPackReport write_default_pack(const DefaultPackRequest &request,
   std::vector<Kernel> kernels = list_kernels(schedules::architecture(baseline));
   report.kernels = static_cast<int>(kernels.size());
   say(fmt::format("compiling {} kernels", kernels.size()));
-  Clock::time_point start = Clock::now();
-  compile_all(kernels, request.runner.empty());
-  report.compile_seconds = since(start);
-
   fs::create_directories(folder);
-  say(fmt::format("proving them ({:.1f} s to compile)", report.compile_seconds));
-  start = Clock::now();
-  if (request.runner.empty())
-    prove_here(kernels, folder, baseline);
-  else
-    prove_there(kernels, request);
+  const RunFolder scratch(fs::absolute(folder).string());
+  Farm farm(request.worker, runtime::machine_cores(), scratch.path(), MakeLimits{600, kProofSeconds, kCallMs}, nullptr,
+            request.runner);
+  DefaultKernels maker(farm, scratch.path(), baseline);
+  const bool here = request.runner.empty();
+  const uint32_t isa = here ? runtime::machine_isa() : Runner(request.runner).machine().fingerprint.isa;
+  std::vector<Order> orders;
+  std::vector<const Kernel *> of;
+  for (const Kernel &kernel : kernels) {
+    orders.push_back(order_of(kernel, orders.size()));
+    if ((kernel.target->isa_needs & ~isa) != 0) orders.back().prove = Prove::No;
+    of.push_back(&kernel);
+  }
+  Clock::time_point start = Clock::now();
+  std::vector<Made> made = maker.make(orders, of, [&] {
+    report.compile_seconds = since(start);
+    say(fmt::format("proving them ({:.1f} s to compile)", report.compile_seconds));
+    start = Clock::now();
+  });
+  for (size_t i = 0; i < made.size(); ++i) {
+    kernels[i].code = std::move(*made[i].code);
+    if (made[i].proof) kernels[i].proof = made[i].proof->id;
+  }
+  if (here) {
+    // What this machine lacks instructions for is proved by their meanings; the proof is of the code that ships.
+    std::vector<Order> by_meanings;
+    std::vector<Kernel *> others;
+    for (size_t i = 0; i < kernels.size(); ++i) {
+      if (orders[i].prove != Prove::No) continue;
+      Order order = orders[i];
+      order.prove = Prove::Unknown;
+      order.symbol += "_from_meanings";
+      order.meanings_on = schedules::host_target(isa).name;
+      order.proved_hash = kernels[i].code.sha256;
+      by_meanings.push_back(std::move(order));
+      others.push_back(&kernels[i]);
+    }
+    made = maker.make(by_meanings, {others.begin(), others.end()}, [] {});
+    for (size_t i = 0; i < made.size(); ++i) {
+      others[i]->proof = made[i].proof->id + BT_NOT_EXECUTED;
+    }
+    report.not_executed = static_cast<int>(others.size());
+  }
   report.proof_seconds = since(start);
 
-  std::ofstream list(fs::path(folder) / "objects.txt");
-  int number = 0;
-  for (const std::string &object : all_objects(kernels, Purpose::Shipping, "bt_default_pack", baseline)) {
-    const fs::path path = fs::absolute(folder) / fmt::format("default_{}.o", number++);
-    std::ofstream(path, std::ios::binary).write(object.data(), static_cast<std::streamsize>(object.size()));
-    list << path.string() << '\n';
+  std::vector<codegen::TableRow> rows;
+  std::vector<const KernelCode *> codes;
+  for (const Kernel &kernel : kernels) {
+    rows.push_back({kernel.code.descriptor, kernel.proof, 0, 0});
+    codes.push_back(&kernel.code);
   }
-  list.close();
-  if (!list) throw Error(fmt::format("cannot write the default pack's objects into {}", folder));
-  for (const Kernel &k : kernels) report.not_executed += k.meant.objects.empty() ? 0 : 1;
+  std::string list;
+  int number = 0;
+  for (const std::string &object : all_objects(rows, codes, "bt_default_pack", baseline)) {
+    const std::string path = (fs::absolute(folder) / fmt::format("default_{}.o", number++)).string();
+    write_file(path, object);
+    list += path + "\n";
+  }
+  write_file((fs::path(folder) / "objects.txt").string(), list);
   return report;
 }
 

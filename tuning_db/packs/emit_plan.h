@@ -1,14 +1,15 @@
 // What a static library is made of: for every target a quantiser and for every shape kernels that together take every
 // M, from the tuning database or from the schedules that ship. Nothing is compiled here.
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "codegen/backend.h"
 #include "compiler/ir.h"
 #include "runtime/io/shapes.h"
 #include "schedules/schedule.h"
 #include "schedules/target.h"
+#include "tuning_db/making/order.h"
 #include "tuning_db/proof/problem.h"
 #include "tuning_db/records/store.h"
 
@@ -28,14 +29,12 @@ struct EmitKernel {
   ObjectRecord recorded;  // of a tuned kernel: what was proved then; only its hash and symbol count
   ProofRecord recorded_proof;
 
-  codegen::Compiled compiled;
-  std::string sha256;  // of the compiled objects
-  ProofRecord proof;   // without id: this machine cannot execute it
-  // What stands in for a kernel that this machine cannot execute: the same schedule with every instruction replaced by
-  // its meaning. It is proved, and never part of the library.
-  codegen::Compiled stand_in;
-  ProofRecord stand_in_proof;  // without id: there is none
+  KernelCode code;
+  std::optional<Proof> proof;  // none: this machine cannot execute it
   bool proof_from_database = false;
+  // Of a kernel that this machine cannot execute: the same schedule with every instruction replaced by its meaning is
+  // proved, and never part of the library.
+  std::optional<Proof> from_meanings_proof;
 
   std::string name() const;  // "320x256 M=1 on x86-64-avx2 as llvm.gemv{...}"
 };

@@ -1,11 +1,8 @@
 #include "tuning_db/packs/pack_writer.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -13,11 +10,13 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "codegen/backend.h"
 #include "compiler/error.h"
 #include "runtime/error.h"
+#include "runtime/io/atomic_file.h"
 #include "runtime/kernels/pack_loader.h"
 #include "runtime/machine/machine.h"
-#include "tuning_db/making/descriptor_json.h"
+#include "tuning_db/workers/files.h"
 
 namespace bittern::tuning {
 namespace {
@@ -25,25 +24,9 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-// A file with exactly these bytes, on the disk and readable by us alone.
+// For its owner alone, and on the disk.
 void write_private(const std::string &path, const std::string &bytes) {
-  unlink(path.c_str());
-  const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-  bool good = file >= 0;
-  for (size_t done = 0; good && done < bytes.size();) {
-    const ssize_t n = write(file, bytes.data() + done, bytes.size() - done);
-    good = n > 0;
-    if (good) done += static_cast<size_t>(n);
-  }
-  good = good && fsync(file) == 0;
-  const std::string why = std::strerror(errno);
-  if (file >= 0) close(file);
-  if (!good) throw Error(fmt::format("kernel pack: cannot write {}: {}", path, why));
-}
-
-void rename_over(const std::string &from, const std::string &to) {
-  if (rename(from.c_str(), to.c_str()) != 0)
-    throw Error(fmt::format("kernel pack: cannot rename {} to {}: {}", from, to, std::strerror(errno)));
+  runtime::write_file_atomically(path, bytes, {true, true});
 }
 
 void private_folder(const std::string &path) {
@@ -54,39 +37,31 @@ void private_folder(const std::string &path) {
   chmod(path.c_str(), 0700);
 }
 
-std::string read_trial(const std::string &path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw Error(fmt::format("kernel pack: cannot read {}", path));
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 json fingerprint_fields(const runtime::Fingerprint &f) {
   return {{"vendor", f.vendor}, {"brand", f.brand},       {"family", f.family},
           {"model", f.model},   {"stepping", f.stepping}, {"isa", f.isa}};
 }
 
-json kernel_row(const PackKernel &o, size_t index, const codegen::Descriptor &descriptor) {
+json kernel_row(const PackKernel &k, size_t index) {
+  const codegen::Descriptor &descriptor = k.code.descriptor;
   return {{"index", index},
-          {"what", o.what},
-          {"spec", o.problem.spec_name},
-          {"spec_hash", o.problem.spec_hash},
-          {"sizes", o.problem.fixed},
+          {"what", k.what},
+          {"spec", k.problem.spec_name},
+          {"spec_hash", k.problem.spec_hash},
+          {"sizes", k.problem.fixed},
           {"m_min", descriptor.m_min},
           {"m_max", descriptor.m_max},
-          {"threads", o.problem.threads},
+          {"threads", k.problem.threads},
           {"backend", descriptor.backend},
           {"schedule", descriptor.schedule},
           {"layout", descriptor.layout},
-          {"object_sha256", o.object.sha256},
+          {"object_sha256", k.code.sha256},
           {"proof",
-           {{"id", o.proof.proof_id},
-            {"inputs", json::parse(o.proof.inputs)},
-            {"reference", o.proof.reference},
-            {"through_pack", true}}},
-          {"us_median", o.winner.us_median},
-          {"roof_pct", o.winner.roof_pct},
-          {"default_speedup", o.winner.speedup},
-          {"tie", o.winner.tie}};
+           {{"id", k.proof.id}, {"inputs", k.proof.inputs}, {"reference", k.proof.reference}, {"through_pack", true}}},
+          {"us_median", k.winner.us_median},
+          {"roof_pct", k.winner.roof_pct},
+          {"default_speedup", k.winner.speedup},
+          {"tie", k.winner.tie}};
 }
 
 // Whether the pack that lies there holds exactly these kernels and proofs, and the runtime takes it.
@@ -105,85 +80,79 @@ bool is_current(const std::string &manifest, const json &rows) {
 }  // namespace
 
 WrittenPack write_pack(Farm &farm, const std::vector<PackKernel> &kernels, const std::string &folder,
-                       const std::string &scratch, const WorkerCommand &worker,
-                       const std::function<void(const std::string &)> &say, const Machine &machine) {
+                       const std::string &scratch, const std::function<void(const std::string &)> &say,
+                       const Machine &machine) {
   if (kernels.empty()) throw Error("kernel pack: there are no winners to put into it");
   std::set<std::string> keys, symbols;
-  json rows = json::array(), link_rows = json::array(), object_paths = json::array();
-  const std::string stage = scratch + "/pack";
-  private_folder(stage);
+  json rows = json::array();
+  std::vector<codegen::TableRow> table;
+  std::vector<std::string> objects;
   // Rows of one kernel (it may win for several thread counts) are one function: it is linked once and proved once.
-  std::vector<FarmJob> jobs;
-  for (const PackKernel &o : kernels) {
-    const codegen::Descriptor descriptor = descriptor_from_json(json::parse(o.object.descriptor));
-    keys.insert(o.problem.key());
-    link_rows.push_back({{"descriptor", descriptor_to_json(descriptor)},
-                         {"proof", o.proof.proof_id},
-                         {"threads", o.problem.threads},
-                         {"roof_pct", o.winner.roof_pct}});
-    rows.push_back(kernel_row(o, rows.size(), descriptor));
-    if (!symbols.insert(descriptor.symbol).second) continue;
-    for (size_t i = 0; i < o.object.objects.size(); ++i) {
-      object_paths.push_back(fmt::format("{}/{}.{}.o", stage, descriptor.symbol, i));
-      write_private(object_paths.back(), o.object.objects[i]);
-    }
-    FarmJob job;
-    job.index = rows.size() - 1;
-    job.problem = &o.problem;
-    job.object = o.object;
-    job.proof = o.proof;
-    jobs.push_back(std::move(job));
+  std::vector<Order> orders;
+  Farm::Linked linked;
+  for (const PackKernel &k : kernels) {
+    keys.insert(k.problem.key());
+    table.push_back({k.code.descriptor, k.proof.id, k.problem.threads, k.winner.roof_pct});
+    rows.push_back(kernel_row(k, rows.size()));
+    if (!symbols.insert(k.code.descriptor.symbol).second) continue;
+    objects.insert(objects.end(), k.code.objects.begin(), k.code.objects.end());
+    linked.rows.push_back(rows.size() - 1);
+    Order order;
+    order.problem = k.problem;
+    order.schedule = k.code.descriptor.schedule;
+    order.code = k.code;
+    order.proof = k.proof;
+    order.prove = Prove::Again;
+    orders.push_back(std::move(order));
   }
   std::string all_keys;
   for (const std::string &key : keys) all_keys += key + "\n";
   const std::string name = "pack-" + sha256_hex(all_keys).substr(0, 16);
+  WrittenPack pack{fmt::format("{}/{}.json", folder, name), fmt::format("{}/{}.so", folder, name), kernels.size()};
+  pack.unchanged = is_current(pack.manifest, rows);
+  if (pack.unchanged) return pack;
 
-  if (is_current(folder + "/" + name + ".json", rows))
-    return {fmt::format("{}/{}.json", folder, name), fmt::format("{}/{}.so", folder, name), kernels.size(), 0, true};
-
-  say(fmt::format("linking {} kernels", kernels.size()));
-  const std::string trial = stage + "/" + name + ".so";
-  Worker linker(worker);
-  linker.call({{"op", "link"},
-               {"objects", object_paths},
-               {"rows", link_rows},
-               {"target", kernels.front().problem.target},
-               {"path", trial}},
-              120);
-  const std::string bytes = read_trial(trial);
-  write_private(trial, bytes);
-  json manifest = {{"format", 1},
-                   {"generator", machine.fingerprint.generator},
-                   {"fingerprint", machine.fingerprint.id()},
-                   {"fingerprint_fields", fingerprint_fields(machine.fingerprint)},
-                   {"file", name + ".so"},
-                   {"bytes", bytes.size()},
-                   {"sha256", sha256_hex(bytes)},
-                   {"kernels", rows}};
-  write_private(stage + "/" + name + ".json", manifest.dump(1) + "\n");
-
+  std::string bytes, manifest;
   size_t proved = 0;
-  std::string wrong;
-  farm.prove_pack(stage + "/" + name + ".json", jobs, [&](FarmJob &job) {
-    ++proved;
-    say(fmt::format("proving through the pack {}/{}", proved, jobs.size()));
-    if (!job.rejected.empty() && wrong.empty()) wrong = fmt::format("{}: {}", job.problem->key(), job.rejected);
-  });
-  if (!wrong.empty()) throw Error(fmt::format("kernel pack: a kernel is wrong when it runs from the pack: {}", wrong));
+  const std::vector<Made> made = farm.make_together(
+      orders,
+      [&](const std::vector<Made> &) {
+        say(fmt::format("linking {} kernels", kernels.size()));
+        const std::string stage = scratch + "/pack";
+        private_folder(stage);
+        const std::string trial = fmt::format("{}/{}.so", stage, name);
+        objects.push_back(
+            codegen::emit_pack_table(table, "bt_pack_table", schedules::find_target(kernels.front().problem.target)));
+        codegen::link_shared(objects, {"bt_pack_table"}, trial);
+        bytes = read_file(trial);
+        write_private(trial, bytes);
+        manifest = json{{"format", 1},
+                        {"generator", machine.fingerprint.generator},
+                        {"fingerprint", machine.fingerprint.id()},
+                        {"fingerprint_fields", fingerprint_fields(machine.fingerprint)},
+                        {"file", name + ".so"},
+                        {"bytes", bytes.size()},
+                        {"sha256", sha256_hex(bytes)},
+                        {"kernels", rows}}
+                       .dump(1) +
+                   "\n";
+        linked.library = fmt::format("{}/{}.json", stage, name);
+        write_private(linked.library, manifest);
+        return linked;
+      },
+      [&](size_t, Made &) { say(fmt::format("proving through the pack {}/{}", ++proved, orders.size())); });
+  for (size_t i = 0; i < made.size(); ++i)
+    if (made[i].rejection)
+      throw Error(fmt::format("kernel pack: a kernel is wrong when it runs from the pack: {}: {}",
+                              orders[i].problem.key(), made[i].why()));
 
   private_folder(folder);
-  WrittenPack pack{fmt::format("{}/{}.json", folder, name), fmt::format("{}/{}.so", folder, name), kernels.size(),
-                   static_cast<int64_t>(bytes.size())};
   // The library first: a manifest never names one that is not there, and in between the old manifest refuses the new
   // library by its hash.
-  write_private(pack.library + ".new", bytes);
-  rename_over(pack.library + ".new", pack.library);
-  write_private(pack.manifest + ".new", manifest.dump(1) + "\n");
-  rename_over(pack.manifest + ".new", pack.manifest);
-  if (const int directory = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); directory >= 0) {
-    fsync(directory);
-    close(directory);
-  }
+  write_private(pack.library, bytes);
+  write_private(pack.manifest, manifest);
+  runtime::sync_folder(folder);
+  pack.bytes = static_cast<int64_t>(bytes.size());
   return pack;
 }
 

@@ -14,8 +14,8 @@ namespace bittern::tuning {
 struct PackKernel {
   std::string what;  // "gate_up"
   Problem problem;
-  ObjectRecord object;
-  ProofRecord proof;
+  KernelCode code;
+  Proof proof;
   WinnerRecord winner;
 };
 
@@ -30,7 +30,7 @@ struct WrittenPack {
 // folder; `say` is told of progress; `machine` is the one that the kernels were tuned on. Throws Error when linking
 // fails or a kernel is wrong through the pack: then no pack is written.
 WrittenPack write_pack(Farm &farm, const std::vector<PackKernel> &kernels, const std::string &folder,
-                       const std::string &scratch, const WorkerCommand &worker,
-                       const std::function<void(const std::string &)> &say, const Machine &machine = this_machine());
+                       const std::string &scratch, const std::function<void(const std::string &)> &say,
+                       const Machine &machine = this_machine());
 
 }  // namespace bittern::tuning

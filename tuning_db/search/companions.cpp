@@ -3,11 +3,11 @@
 
 #include <fmt/format.h>
 
-#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "compiler/error.h"
 #include "schedules/space.h"
+#include "tuning_db/search/stored_kernels.h"
 
 namespace bittern::tuning {
 
@@ -18,59 +18,46 @@ std::vector<Outcome> companions(Store &store, Farm &farm, const KernelWork &work
   std::vector<schedules::Default> wanted;
   for (const schedules::Default &d : schedules::defaults(work.spec, target))
     if (!d.built_in && d.schedule.layout == layout) wanted.push_back(d);
-  std::vector<std::unique_ptr<Problem>> problems;
-  std::vector<FarmJob> jobs;
+  std::vector<Order> orders;
   std::vector<CodeKey> keys;
-  for (const schedules::Default &d : wanted) {
-    problems.push_back(std::make_unique<Problem>(make_problem(work.spec, work.fixed, d.m_min, 1, target.name)));
-    Problem &problem = *problems.back();
-    problem.m_min = d.m_min;
-    problem.m_max = d.m_max;
-    FarmJob job;
-    job.problem = &problem;
-    job.schedule = schedules::print_schedule(d.schedule);
-    job.compiled = compiled_sizes(work.spec, problem);
-    std::string key =
-        fmt::format("{};{};{};{};companion;", options.build, problem.spec_hash, job.schedule, target.name);
-    for (const auto &[name, value] : job.compiled) key += fmt::format("{}={},", name, value);
-    keys.push_back({sha256_hex(key + fmt::format("{}-{}", d.m_min, d.m_max)), json(problem.sizes()).dump()});
-    job.symbol = "bt_k_" + keys.back().key.substr(0, 16);
-    jobs.push_back(std::move(job));
-  }
-  if (jobs.empty()) return {};
-  const std::map<std::string, StoredCode> known = store.find_code(keys);
-  for (size_t i = 0; i < jobs.size(); ++i)
-    if (const auto code = known.find(keys[i].key); code != known.end()) {
-      jobs[i].object = code->second.object;
-      jobs[i].proof = code->second.proof;
-    }
-  farm.run(jobs, Farm::Clock::time_point::max(), [&](FarmJob &job) {
-    const auto i = static_cast<size_t>(&job - jobs.data());
-    if (job.object.objects.empty()) return;
-    const StoredCode stored = store.add_code(keys[i], {job.object, job.proof});
-    job.object.id = stored.object.id;
-    job.proof.id = stored.proof.id;
-  });
   std::vector<Outcome> found;
-  for (size_t i = 0; i < jobs.size(); ++i) {
-    if (!jobs[i].rejected.empty())
-      throw Error(fmt::format("{}: layout {} has no kernel for M = {}: {} is rejected: {}", work.what, layout,
-                              wanted[i].m_min, jobs[i].schedule, jobs[i].rejected));
-    for (const int threads : options.threads) {
-      Outcome outcome;
-      outcome.what = work.what;
-      outcome.problem = *problems[i];
-      outcome.problem.threads = threads;
-      outcome.schedule = jobs[i].schedule;
-      outcome.layout = layout;
-      outcome.backend = wanted[i].schedule.backend;
-      outcome.winner.tie = true;
-      outcome.object = jobs[i].object;
-      outcome.proof = jobs[i].proof;
-      found.push_back(std::move(outcome));
-    }
+  for (const schedules::Default &d : wanted) {
+    Order order;
+    order.problem = make_problem(work.spec, work.fixed, d.m_min, 1, target.name);
+    order.problem.m_min = d.m_min;
+    order.problem.m_max = d.m_max;
+    order.schedule = schedules::print_schedule(d.schedule);
+    order.fixed = compiled_sizes(work.spec, order.problem);
+    std::string key =
+        fmt::format("{};{};{};{};companion;", options.build, order.problem.spec_hash, order.schedule, target.name);
+    for (const auto &[name, value] : order.fixed) key += fmt::format("{}={},", name, value);
+    keys.push_back({sha256_hex(key + fmt::format("{}-{}", d.m_min, d.m_max)), json(order.problem.sizes()).dump()});
+    order.symbol = "bt_k_" + keys.back().key.substr(0, 16);
+    Outcome outcome;
+    outcome.what = work.what;
+    outcome.problem = order.problem;
+    outcome.schedule = order.schedule;
+    outcome.layout = layout;
+    outcome.backend = d.schedule.backend;
+    outcome.winner.tie = true;
+    found.push_back(std::move(outcome));
+    orders.push_back(std::move(order));
   }
-  return found;
+  make_stored(store, farm, std::move(orders), keys, Farm::kNoDeadline,
+              [&](size_t i, const Made &made, const StoredCode &code) {
+                if (made.rejection)
+                  throw Error(fmt::format("{}: layout {} has no kernel for M = {}: {} is rejected: {}", work.what,
+                                          layout, wanted[i].m_min, found[i].schedule, made.why()));
+                found[i].object = code.object;
+                found[i].proof = code.proof;
+              });
+  std::vector<Outcome> all;
+  for (const Outcome &outcome : found)
+    for (const int threads : options.threads) {
+      all.push_back(outcome);
+      all.back().problem.threads = threads;
+    }
+  return all;
 }
 
 }  // namespace bittern::tuning

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "tuning_db/search/stored_kernels.h"
+
 namespace bittern::tuning {
 namespace {
 
@@ -144,10 +146,9 @@ void ProblemSearch::set_status(int64_t arm, Status status, const std::string &re
 }
 
 void ProblemSearch::prepare(const std::vector<int64_t> &arms, Clock::time_point deadline) {
-  std::vector<FarmJob> jobs;
-  std::vector<int64_t> job_arms;
+  std::vector<Order> orders;
+  std::vector<int64_t> order_arms;
   std::vector<CodeKey> keys;
-  std::vector<std::unique_ptr<Problem>> problems;
   const std::string proof_sizes = json(sizes_).dump();
   load_rows();
   for (int64_t arm : arms) {
@@ -158,50 +159,38 @@ void ProblemSearch::prepare(const std::vector<int64_t> &arms, Clock::time_point 
       c.rejected = known.reason;
       continue;
     }
-    FarmJob job;
-    problems.push_back(std::make_unique<Problem>(problems_.front()));
+    Order order;
+    order.problem = problems_.front();
     if (c.shipped_default) {
       for (const schedules::Default &d : schedules::defaults(work_.spec, tools_.target))
-        if (d.schedule == c.schedule && problems_.front().m >= d.m_min && problems_.front().m <= d.m_max) {
-          problems.back()->m_min = d.m_min;
-          problems.back()->m_max = d.m_max;
+        if (d.schedule == c.schedule && order.problem.m >= d.m_min && order.problem.m <= d.m_max) {
+          order.problem.m_min = d.m_min;
+          order.problem.m_max = d.m_max;
           break;
         }
     } else {
-      job.compiled = compiled_sizes(work_.spec, problems_.front());
+      order.fixed = compiled_sizes(work_.spec, order.problem);
     }
-    job.problem = problems.back().get();
-    job.schedule = c.text;
+    order.schedule = c.text;
     keys.push_back({object_key(c), proof_sizes});
-    job.symbol = "bt_k_" + keys.back().key.substr(0, 16);
-    jobs.push_back(std::move(job));
-    job_arms.push_back(arm);
-  }
-  if (!jobs.empty()) {
-    const std::map<std::string, StoredCode> known = tools_.store.find_code(keys);
-    for (size_t i = 0; i < jobs.size(); ++i)
-      if (const auto code = known.find(keys[i].key); code != known.end()) {
-        jobs[i].object = code->second.object;
-        jobs[i].proof = code->second.proof;
-      }
+    order.symbol = "bt_k_" + keys.back().key.substr(0, 16);
+    orders.push_back(std::move(order));
+    order_arms.push_back(arm);
   }
   size_t ended = 0;
-  tools_.farm.run(jobs, deadline, [&](FarmJob &job) {
-    const auto index = static_cast<size_t>(&job - jobs.data());
-    const int64_t arm = job_arms[index];
-    Candidate &c = candidates_[static_cast<size_t>(arm)];
-    if (!job.object.objects.empty()) {
-      const StoredCode stored = tools_.store.add_code(keys[index], {job.object, job.proof});
-      c.object = stored.object.id;
-      c.proof = stored.proof.id;
-    }
-    c.rejected = job.rejected;
-    c.ready = job.rejected.empty();
-    c.library = job.library;
-    set_status(arm, c.ready ? Status::Proved : Status::Rejected, job.rejected);
-    ++ended;
-    tools_.say(fmt::format("{} {}/{} {}", c.ready ? "proved" : "rejected", ended, jobs.size(), c.text), "");
-  });
+  make_stored(tools_.store, tools_.farm, std::move(orders), keys, deadline,
+              [&](size_t i, const Made &made, const StoredCode &code) {
+                Candidate &c = candidates_[static_cast<size_t>(order_arms[i])];
+                c.object = code.object.id;
+                c.proof = code.proof.id;
+                c.rejected = made.why();
+                c.ready = made.good();
+                c.library = made.library;
+                set_status(order_arms[i], c.ready ? Status::Proved : Status::Rejected, c.rejected);
+                ++ended;
+                tools_.say(
+                    fmt::format("{} {}/{} {}", c.ready ? "proved" : "rejected", ended, order_arms.size(), c.text), "");
+              });
   load_samples(arms);
 }
 

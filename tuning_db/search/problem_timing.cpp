@@ -2,15 +2,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "compiler/error.h"
 #include "tuning_db/search/problem_search.h"
 
 namespace bittern::tuning {
 namespace {
-
-using nlohmann::json;
 
 constexpr double kBlockUs = 1500, kRequestUs = 1.5e6;
 constexpr int64_t kTimingCallMs = 60000;
@@ -39,31 +36,29 @@ std::string ProblemSearch::best_text(size_t thread) const {
 
 bool ProblemSearch::measure_once(size_t thread, std::vector<int64_t> &arms, int rounds, bool roof) {
   const Problem &problem = problems_[thread];
-  std::vector<std::string> libraries;
-  for (int64_t arm : arms) libraries.push_back(candidate(arm).library);
-  json reply;
+  TimeRequest request;
+  request.spec = problem.spec_text;
+  request.sizes = sizes_;
+  request.threads = problem.threads;
+  for (int64_t arm : arms) request.libraries.push_back(candidate(arm).library);
+  request.rounds = rounds;
+  request.block_us = kBlockUs;
+  request.cold_bytes = cold_bytes(tools_.host.cache_bytes);
+  request.read_roof = roof && problem.m < 32;
+  request.multiply_roof = roof && problem.m > 1;
+  request.call_ms = kTimingCallMs;
+  TimeAnswer answer;
   try {
-    const json request = {{"op", "time"},
-                          {"spec", problem.spec_text},
-                          {"sizes", sizes_},
-                          {"threads", problem.threads},
-                          {"libraries", libraries},
-                          {"rounds", rounds},
-                          {"block_us", kBlockUs},
-                          {"cold_bytes", cold_bytes(tools_.host.cache_bytes)},
-                          {"read_roof", roof && problem.m < 32},
-                          {"multiply_roof", roof && problem.m > 1},
-                          {"call_ms", kTimingCallMs}};
-    reply = tools_.runner ? tools_.runner->time(request, multiply_adds(work_.spec, sizes_), kTimingSeconds)
-                          : tools_.timer.call(request, kTimingSeconds);
+    answer = tools_.runner ? tools_.runner->time(request, multiply_adds(work_.spec, sizes_), kTimingSeconds)
+                           : tools_.timer.call(request, kTimingSeconds);
   } catch (const WorkerFailure &failure) {
-    // The reason names the schedule that was running: that one is out, the others go on.
     const std::string reason = failure.what();
-    for (size_t i = 0; i < arms.size(); ++i) {
-      if (reason.find("timing " + candidate(arms[i]).text) == std::string::npos) continue;
-      candidates_[static_cast<size_t>(arms[i])].rejected = reason;
-      set_status(arms[i], Status::Rejected, reason);
-      arms.erase(arms.begin() + static_cast<std::ptrdiff_t>(i));
+    // The kernel that was running is out, the others go on.
+    if (failure.kernel >= 0 && failure.kernel < static_cast<int64_t>(arms.size())) {
+      const int64_t arm = arms[static_cast<size_t>(failure.kernel)];
+      candidates_[static_cast<size_t>(arm)].rejected = reason;
+      set_status(arm, Status::Rejected, reason);
+      arms.erase(arms.begin() + failure.kernel);
       return false;
     }
     // Between kernels: once that may be the system's doing (memory), twice it is ours.
@@ -72,16 +67,16 @@ bool ProblemSearch::measure_once(size_t thread, std::vector<int64_t> &arms, int 
   }
   std::vector<Sample> samples;
   std::vector<RoofSample> roofs;
-  const auto add_roofs = [&](const char *kind) {
+  const auto add_roofs = [&](const char *kind, const std::vector<double> &values) {
     int64_t at = round_;
-    for (const json &value : reply.at(kind)) roofs.push_back({tools_.run, at++, kind, value, false, ids_[thread]});
+    for (const double value : values) roofs.push_back({tools_.run, at++, kind, value, false, ids_[thread]});
   };
-  add_roofs("read_gb_s");
-  add_roofs("int8_gop_s");
-  for (const json &round : reply.at("samples")) {
+  add_roofs("read_gb_s", answer.read_gb_s);
+  add_roofs("int8_gop_s", answer.int8_gop_s);
+  for (const std::vector<double> &round : answer.samples) {
     for (size_t i = 0; i < arms.size(); ++i) {
       const Candidate &c = candidate(arms[i]);
-      const double us = round.at(i);
+      const double us = round[i];
       samples.push_back({row(thread, arms[i]).id, c.object, tools_.run, round_, us, false, ids_[thread]});
       timings_[thread].add(arms[i], {tools_.run, round_}, us);
     }

@@ -78,7 +78,7 @@ struct TunerOptions {
   WorkerCommand worker;
   std::string target;  // empty: the widest that the machine runs
   std::string runner;  // a command that reaches the machine to prove and time on; empty: this one
-  FarmLimits limits;
+  MakeLimits limits;
   std::string build;  // identifies the program: another build compiles anew
   const std::atomic<bool> *cancel = nullptr;
   std::function<void(const Progress &)> progress;

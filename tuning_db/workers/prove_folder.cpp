@@ -11,7 +11,7 @@
 #include "tuning_db/workers/files.h"
 #include "tuning_db/workers/remote_worker.h"
 #include "tuning_db/workers/run_folder.h"
-#include "tuning_db/workers/worker.h"
+#include "tuning_db/workers/worker_server.h"
 
 namespace bittern::tuning {
 namespace {
@@ -28,18 +28,13 @@ std::string prove_candidate(Worker &worker, const std::string &folder, const std
   if (file.empty() || file.find('/') != std::string::npos) return "its file lies outside of the folder";
   if (sha256_hex(read_file(folder + "/" + file)) != row.at("sha256").get<std::string>())
     return "its file has another hash";
-  const json verdict = worker.call({{"op", "prove"},
-                                    {"spec", row.at("spec")},
-                                    {"library", std::filesystem::absolute(folder + "/" + file).string()},
-                                    {"index", 0},
-                                    {"hash", row.at("objects_sha256")},
-                                    {"sizes", row.at("sizes")},
-                                    {"threads", 1},
-                                    {"references", scratch},
-                                    {"call_ms", kCallMs}},
-                                   kProofSeconds);
-  if (verdict.at("passed") != true) return verdict.value("reason", "no reason given");
-  id = verdict.at("id");
+  ProveRequest request;
+  request.question = {row.at("spec"), row.at("objects_sha256"), row.at("sizes"), {}, 1, scratch};
+  request.library = std::filesystem::absolute(folder + "/" + file).string();
+  request.call_ms = kCallMs;
+  const ProveAnswer verdict = worker.call(request, kProofSeconds);
+  if (!verdict.passed) return verdict.reason;
+  id = verdict.id;
   return "";
 } catch (const json::exception &error) {
   return fmt::format("its row is damaged: {}", error.what());
@@ -76,7 +71,7 @@ int prove_folder(const std::string &folder, bool as_json) {
                rows.back()["schedule"].get<std::string>(), wrong.empty() ? "(proof " + id + ")" : ": " + wrong);
   }
   if (as_json) {
-    json result = describe_machine();
+    json result = encode(describe_machine());
     result["kernels"] = rows;
     result["good"] = good;
     fmt::print("{}\n", result.dump(1));

@@ -14,12 +14,10 @@
 #include "runtime/machine/machine.h"
 #include "tuning_db/proof/problem.h"
 #include "tuning_db/workers/run_folder.h"
-#include "tuning_db/workers/worker.h"
+#include "tuning_db/workers/worker_server.h"
 
 namespace bittern::tuning {
 namespace {
-
-using nlohmann::json;
 
 constexpr size_t kLongestRequest = size_t{256} << 20;
 
@@ -54,19 +52,21 @@ class Session {
       : folder_(std::filesystem::temp_directory_path() / fmt::format("bittern-worker-{}", getuid())),
         worker_({"", {}, false, [] { return serve_worker({}); }}) {}
 
-  json answer(const json &request) {
-    const auto op = request.at("op").get<std::string>();
-    if (op == "hello") return describe_machine();
-    if (op == "put") return put(request);
-    if (op != "prove" && op != "time") throw Error(fmt::format("unknown request \"{}\"", op));
-    json own = request;
-    own["references"] = folder_.path();
-    if (op == "prove") own["library"] = place(request.at("library"));
-    if (op == "time") {
+  WorkerOps ops() {
+    WorkerOps ops;
+    ops.add<HelloRequest>(RejectionKind::BadRequest, [](const HelloRequest &) { return describe_machine(); });
+    ops.add<PutRequest>(RejectionKind::BadRequest, [this](const PutRequest &request) { return put(request); });
+    ops.add<ProveRequest>(RejectionKind::Unproved, [this](ProveRequest request, double limit) {
+      request.question.references = folder_.path();
+      request.library = place(request.library);
+      return worker_.call(request, limit);
+    });
+    ops.add<TimeRequest>(RejectionKind::Unproved, [this](TimeRequest request, double limit) {
       if (runtime::machine_is_emulated()) throw Error("an emulator times nothing");
-      for (json &library : own.at("libraries")) library = place(library);
-    }
-    return worker_.call(own, request.at("limit"));
+      for (std::string &library : request.libraries) library = place(library);
+      return worker_.call(request, limit);
+    });
+    return ops;
   }
 
  private:
@@ -76,48 +76,38 @@ class Session {
     return folder_.path() + "/" + name;
   }
 
-  json put(const json &request) {
-    const std::string bytes = from_base64(request.at("bytes").get<std::string>());
-    const std::string hash = sha256_hex(bytes);
-    if (hash != request.at("sha256").get<std::string>()) throw Error("the bytes that arrived have another hash");
-    write_private(place(request.at("name")), bytes);
-    return {{"sha256", hash}};
+  PutAnswer put(const PutRequest &request) {
+    const std::string bytes = from_base64(request.bytes), hash = sha256_hex(bytes);
+    if (hash != request.sha256) throw Error("the bytes that arrived have another hash");
+    write_private(place(request.name), bytes);
+    return {hash};
   }
 
   RunFolder folder_;
   Worker worker_;
 };
 
-bool write_all(int output, const std::string &text) {
-  for (size_t done = 0; done < text.size();) {
-    const ssize_t n = write(output, text.data() + done, text.size() - done);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return false;
-    done += static_cast<size_t>(n);
-  }
-  return true;
-}
-
 }  // namespace
 
-json describe_machine() {
+HelloAnswer describe_machine() {
   const runtime::Fingerprint &f = runtime::machine_fingerprint();
-  return {{"protocol", kRunnerProtocol},
-          {"fingerprint", f.id()},
-          {"vendor", f.vendor},
-          {"brand", f.brand},
-          {"family", f.family},
-          {"model", f.model},
-          {"stepping", f.stepping},
-          {"isa", f.isa},
-          {"generator", f.generator},
-          {"emulated", runtime::machine_is_emulated()},
-          {"cores", runtime::machine_cores()},
-          {"cache_bytes", runtime::last_level_cache_bytes()}};
+  return {kRunnerProtocol,
+          f.id(),
+          f.vendor,
+          f.brand,
+          f.family,
+          f.model,
+          f.stepping,
+          f.isa,
+          f.generator,
+          runtime::machine_is_emulated(),
+          runtime::machine_cores(),
+          runtime::last_level_cache_bytes()};
 }
 
 int serve_runner(int input, int output) {
   Session session;
+  const WorkerOps ops = session.ops();
   std::string pending;
   char buffer[65536];
   for (;;) {
@@ -130,21 +120,9 @@ int serve_runner(int input, int output) {
       pending.append(buffer, static_cast<size_t>(n));
       continue;
     }
-    const json request =
-        json::parse(pending.begin(), pending.begin() + static_cast<std::ptrdiff_t>(end), nullptr, false);
+    const std::string line = pending.substr(0, end);
     pending.erase(0, end + 1);
-    json reply;
-    try {
-      if (!request.is_object()) throw Error("the request is not a JSON object");
-      reply = session.answer(request);
-      reply["ok"] = true;
-    } catch (const WorkerFailure &failure) {
-      reply = {{"ok", false}, {"died", true}, {"error", failure.what()}};
-    } catch (const std::exception &error) {
-      reply = {{"ok", false}, {"error", error.what()}};
-    }
-    if (request.is_object() && request.contains("seq")) reply["seq"] = request["seq"];
-    if (!write_all(output, reply.dump(-1, ' ', false, json::error_handler_t::replace) + "\n")) return 1;
+    if (!write_all(output, ops.serve(line))) return 1;
   }
 }
 

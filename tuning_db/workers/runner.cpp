@@ -6,17 +6,13 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <fstream>
-#include <nlohmann/json.hpp>
 
 #include "tuning_db/proof/problem.h"
 #include "tuning_db/workers/files.h"
-#include "tuning_db/workers/remote_worker.h"
 
 namespace bittern::tuning {
 namespace {
 
-using nlohmann::json;
 using Clock = std::chrono::steady_clock;
 
 constexpr double kSendSeconds = 600;
@@ -48,51 +44,62 @@ void Runner::fail(const std::string &why) {
   throw RunnerFailure(fmt::format("runner '{}': {}", command_, why));
 }
 
-json Runner::call(json request, double limit_seconds) {
-  const int64_t id = next_id_++;
-  request["seq"] = id;
-  json reply;
+template <typename Request>
+typename Request::Answer Runner::call(const Request &request, double limit_seconds, double slack_seconds) {
+  const Envelope envelope{next_id_++, limit_seconds};
+  IncomingAnswer answer;
   try {
-    reply = process_.call(request, limit_seconds);
+    answer = process_.exchange(encode_request(request, envelope), limit_seconds + slack_seconds);
   } catch (const WorkerFailure &failure) {
     fail(failure.what());
-  } catch (const WorkerRefusal &refusal) {
-    if (refusal.answer.value("seq", json()) != id) fail("answers another request than the one it was sent");
-    if (refusal.answer.value("died", json()) == true) throw WorkerFailure(refusal.what());
-    throw;
   }
-  if (reply.value("seq", json()) != id) fail("answers another request than the one it was sent");
-  return reply;
+  if (answer.seq != envelope.seq) fail("answers another request than the one it was sent");
+  if (const auto &failure = answer.failure) {
+    if (failure->kind == RejectionKind::Crash || failure->kind == RejectionKind::Timeout)
+      throw WorkerFailure(failure->kind, failure->error, failure->kernel);
+    throw Rejected(failure->kind, failure->error);
+  }
+  try {
+    if constexpr (std::is_same_v<Request, HelloRequest>) check_protocol(answer);
+    return answer.as<typename Request::Answer>();
+  } catch (const BadMessage &bad) {
+    fail(std::is_same_v<Request, HelloRequest>
+             ? fmt::format("does not describe its machine: {}", bad.what())
+             : fmt::format("gives an incomplete answer to \"{}\": {}", Request::kOp, bad.what()));
+  }
+}
+
+// Before anything else: another version may describe its machine in other words.
+void Runner::check_protocol(const IncomingAnswer &answer) {
+  const auto spoken = answer.fields.find("protocol");
+  if (spoken != answer.fields.end() && *spoken != kRunnerProtocol)
+    fail(fmt::format("speaks protocol {}, this program {}", spoken->dump(), kRunnerProtocol));
 }
 
 const Machine &Runner::machine() {
   if (greeted_) return machine_;
+  HelloAnswer hello;
   try {
-    const json hello = call({{"op", "hello"}}, limits_.hello_seconds);
-    if (hello.at("protocol") != kRunnerProtocol)
-      fail(fmt::format("speaks protocol {}, this program {}", hello.at("protocol").dump(), kRunnerProtocol));
-    runtime::Fingerprint &f = machine_.fingerprint;
-    hello.at("vendor").get_to(f.vendor);
-    hello.at("brand").get_to(f.brand);
-    hello.at("family").get_to(f.family);
-    hello.at("model").get_to(f.model);
-    hello.at("stepping").get_to(f.stepping);
-    hello.at("isa").get_to(f.isa);
-    hello.at("generator").get_to(f.generator);
-    hello.at("emulated").get_to(machine_.emulated);
-    hello.at("cores").get_to(machine_.cores);
-    hello.at("cache_bytes").get_to(machine_.cache_bytes);
-    if (f.generator != runtime::machine_fingerprint().generator)
-      fail(fmt::format("is of {}, this program of {}", f.generator, runtime::machine_fingerprint().generator));
-    if (f.id() != hello.at("fingerprint").get<std::string>())
-      fail("claims a fingerprint that is not that of the processor it describes");
-    if (machine_.cores < 1 || machine_.cores > 4096 || machine_.cache_bytes < 0)
-      fail(fmt::format("claims {} cores and {} bytes of cache", machine_.cores, machine_.cache_bytes));
-  } catch (const json::exception &error) {
-    fail(fmt::format("does not describe its machine: {}", error.what()));
-  } catch (const WorkerRefusal &refusal) {
+    hello = call(HelloRequest(), 0, limits_.hello_seconds);
+  } catch (const Rejected &refusal) {
     fail(refusal.what());
   }
+  runtime::Fingerprint &f = machine_.fingerprint;
+  f.vendor = hello.vendor;
+  f.brand = hello.brand;
+  f.family = hello.family;
+  f.model = hello.model;
+  f.stepping = hello.stepping;
+  f.isa = hello.isa;
+  f.generator = hello.generator;
+  machine_.emulated = hello.emulated;
+  machine_.cores = hello.cores;
+  machine_.cache_bytes = hello.cache_bytes;
+  if (f.generator != runtime::machine_fingerprint().generator)
+    fail(fmt::format("is of {}, this program of {}", f.generator, runtime::machine_fingerprint().generator));
+  if (f.id() != hello.fingerprint) fail("claims a fingerprint that is not that of the processor it describes");
+  if (machine_.cores < 1 || machine_.cores > 4096 || machine_.cache_bytes < 0)
+    fail(fmt::format("claims {} cores and {} bytes of cache", machine_.cores, machine_.cache_bytes));
   greeted_ = true;
   return machine_;
 }
@@ -103,82 +110,66 @@ std::string Runner::send(const std::string &path) {
   std::string &there = sent_[name];
   if (there == hash) return name;
   try {
-    const json reply =
-        call({{"op", "put"}, {"name", name}, {"sha256", hash}, {"bytes", to_base64(bytes)}}, kSendSeconds);
-    if (reply.value("sha256", json()) != hash) fail(fmt::format("has {} with another hash than it was sent", name));
-  } catch (const WorkerRefusal &refusal) {
+    if (call(PutRequest{name, hash, to_base64(bytes)}, 0, kSendSeconds).sha256 != hash)
+      fail(fmt::format("has {} with another hash than it was sent", name));
+  } catch (const WorkerFailure &) {
+    throw;
+  } catch (const Rejected &refusal) {
     fail(fmt::format("cannot take {}: {}", name, refusal.what()));
   }
   there = hash;
   return name;
 }
 
-json Runner::prove(json request, const json &expected, double limit_seconds) {
+ProveAnswer Runner::prove(ProveRequest request, const ProveAnswer &expected, double limit_seconds) {
   machine();
-  const std::string path = request.at("library");
-  if (path.ends_with(".json")) {
-    const json manifest = json::parse(read_file(path));
-    send(path.substr(0, path.rfind('/') + 1) + manifest.at("file").get<std::string>());
+  if (request.library.ends_with(".json")) {
+    const auto manifest = nlohmann::json::parse(read_file(request.library));
+    send(request.library.substr(0, request.library.rfind('/') + 1) + manifest.at("file").get<std::string>());
   }
-  request["library"] = send(path);
-  request["limit"] = limit_seconds;
-  const json reply = call(request, limit_seconds + limits_.slack_seconds);
-  try {
-    if (reply.at("passed") != true) {
-      if (reply.at("reason").get<std::string>().empty()) fail("rejects a kernel and gives no reason");
-      return reply;
-    }
-    if (reply.at("steps") != expected.at("steps"))
-      fail(fmt::format("claims a proof of {} runs where there are {}", reply.at("steps").dump(),
-                       expected.at("steps").dump()));
-    if (reply.at("inputs") != expected.at("inputs")) fail("claims a proof over other inputs than those of this kernel");
-    if (reply.at("reference") != expected.at("reference"))
-      fail("claims a proof against other reference outputs than this kernel's");
-    if (reply.at("id") != expected.at("id")) fail("claims a proof of another kernel");
-  } catch (const json::exception &error) {
-    fail(fmt::format("gives an incomplete answer to \"prove\": {}", error.what()));
+  request.library = send(request.library);
+  ProveAnswer answer = call(request, limit_seconds, limits_.slack_seconds);
+  if (!answer.passed) {
+    if (answer.reason.empty()) fail("rejects a kernel and gives no reason");
+    return answer;
   }
-  return reply;
+  if (answer.steps != expected.steps)
+    fail(fmt::format("claims a proof of {} runs where there are {}", answer.steps, expected.steps));
+  if (answer.inputs != expected.inputs) fail("claims a proof over other inputs than those of this kernel");
+  if (answer.reference != expected.reference) fail("claims a proof against other reference outputs than this kernel's");
+  if (answer.id != expected.id) fail("claims a proof of another kernel");
+  return answer;
 }
 
-json Runner::time(json request, double multiply_adds, double limit_seconds) {
+TimeAnswer Runner::time(TimeRequest request, double multiply_adds, double limit_seconds) {
   if (machine().emulated) fail("is an emulator, and its times mean nothing");
-  for (json &library : request.at("libraries")) library = send(library);
-  request["limit"] = limit_seconds;
+  for (std::string &library : request.libraries) library = send(library);
   const auto start = Clock::now();
-  const json reply = call(request, limit_seconds + limits_.slack_seconds);
+  TimeAnswer answer = call(request, limit_seconds, limits_.slack_seconds);
   const double wall_us = std::chrono::duration<double, std::micro>(Clock::now() - start).count();
-  try {
-    const size_t kernels = request.at("libraries").size(), rounds = request.at("rounds");
-    const json &samples = reply.at("samples"), &calls = reply.at("calls");
-    if (samples.size() != rounds || calls.size() != kernels)
-      fail(fmt::format("gives {} rounds of times where {} were asked for", samples.size(), rounds));
-    for (const char *roof : {"read_gb_s", "int8_gop_s"}) {
-      const bool wanted = request.at(roof == std::string("read_gb_s") ? "read_roof" : "multiply_roof");
-      if (reply.at(roof).size() != (wanted ? rounds : 0))
-        fail(fmt::format("gives {} samples of {}", reply.at(roof).size(), roof));
-      for (const json &value : reply.at(roof))
-        if (!(value.get<double>() > 0) || !std::isfinite(value.get<double>()))
-          fail(fmt::format("claims a roof of {}", value.dump()));
+  const size_t kernels = request.libraries.size(), rounds = static_cast<size_t>(request.rounds);
+  if (answer.samples.size() != rounds || answer.calls.size() != kernels)
+    fail(fmt::format("gives {} rounds of times where {} were asked for", answer.samples.size(), rounds));
+  const auto check_roof = [&](const char *name, const std::vector<double> &values, bool wanted) {
+    if (values.size() != (wanted ? rounds : 0)) fail(fmt::format("gives {} samples of {}", values.size(), name));
+    for (const double value : values)
+      if (!(value > 0) || !std::isfinite(value)) fail(fmt::format("claims a roof of {}", value));
+  };
+  check_roof("read_gb_s", answer.read_gb_s, request.read_roof);
+  check_roof("int8_gop_s", answer.int8_gop_s, request.multiply_roof);
+  const double least = std::max(kLeastUs, multiply_adds / request.threads / kMostMultiplyAddsPerNs / 1e3);
+  double total_us = 0;
+  for (const std::vector<double> &row : answer.samples) {
+    if (row.size() != kernels) fail(fmt::format("gives {} times for {} kernels", row.size(), kernels));
+    for (size_t i = 0; i < kernels; ++i) {
+      if (!std::isfinite(row[i]) || row[i] < least)
+        fail(fmt::format("claims a time of {} us, which no machine reaches", row[i]));
+      total_us += row[i] * answer.calls[i];
     }
-    const double least =
-        std::max(kLeastUs, multiply_adds / request.at("threads").get<double>() / kMostMultiplyAddsPerNs / 1e3);
-    double total_us = 0;
-    for (const json &row : samples) {
-      if (row.size() != kernels) fail(fmt::format("gives {} times for {} kernels", row.size(), kernels));
-      for (size_t i = 0; i < kernels; ++i) {
-        const double us = row.at(i);
-        if (!std::isfinite(us) || us < least)
-          fail(fmt::format("claims a time of {} us, which no machine reaches", row.at(i).dump()));
-        total_us += us * calls.at(i).get<double>();
-      }
-    }
-    if (total_us > wall_us)
-      fail(fmt::format("claims times of {:.0f} us in all, and answered after {:.0f} us", total_us, wall_us));
-  } catch (const json::exception &error) {
-    fail(fmt::format("gives an incomplete answer to \"time\": {}", error.what()));
   }
-  return reply;
+  if (total_us > wall_us)
+    fail(fmt::format("claims times of {:.0f} us in all, and answered after {:.0f} us", total_us, wall_us));
+  return answer;
 }
 
 }  // namespace bittern::tuning

@@ -38,18 +38,20 @@ class Runner {
   // Asks the machine what it is, the first time. Throws RunnerFailure.
   const Machine &machine();
 
-  // Proves the kernel of a request as worker_child.cpp's "prove" takes it; `library` is the path of a file of this
-  // machine and is sent, and so is what a pack's manifest names. `expected` is the answer of "expect"
-  // (worker_compile.cpp). Throws WorkerFailure when the candidate crashed or hung there, Error with its fault, or
-  // RunnerFailure.
-  nlohmann::json prove(nlohmann::json request, const nlohmann::json &expected, double limit_seconds);
+  // Proves a kernel there; the request's library is the path of a file of this machine and is sent, and so is what a
+  // pack's manifest names. `expected` is what ExpectRequest gives here. Throws WorkerFailure when the candidate crashed
+  // or hung there, Rejected with its fault, or RunnerFailure.
+  ProveAnswer prove(ProveRequest request, const ProveAnswer &expected, double limit_seconds);
 
-  // worker_child.cpp's "time", libraries being paths of this machine. `multiply_adds` are those of one call: no time is
+  // Times kernels there, libraries being paths of this machine. `multiply_adds` are those of one call: no time is
   // believed that no machine reaches. Throws as prove() does.
-  nlohmann::json time(nlohmann::json request, double multiply_adds, double limit_seconds);
+  TimeAnswer time(TimeRequest request, double multiply_adds, double limit_seconds);
 
  private:
-  nlohmann::json call(nlohmann::json request, double limit_seconds);
+  // `limit_seconds`: what the request may take there, the line apart.
+  template <typename Request>
+  typename Request::Answer call(const Request &request, double limit_seconds, double slack_seconds);
+  void check_protocol(const IncomingAnswer &answer);
   std::string send(const std::string &path);
   [[noreturn]] void fail(const std::string &why);
 

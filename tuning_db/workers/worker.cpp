@@ -14,6 +14,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstring>
+#include <new>
 #include <thread>
 #include <utility>
 
@@ -72,10 +73,11 @@ void Worker::start() {
   const int theirs = moved_up(ends[1]);
   const int status = memory_file("worker-status");
   errors_ = memory_file("worker-errors");
-  if (socket_ < 0 || theirs < 0 || status < 0 || errors_ < 0 || ftruncate(status, kStatusBytes) != 0)
+  if (socket_ < 0 || theirs < 0 || status < 0 || errors_ < 0 || ftruncate(status, sizeof(WorkerStatus)) != 0)
     throw Error("worker: no file descriptors");
-  status_ = static_cast<char *>(mmap(nullptr, kStatusBytes, PROT_READ | PROT_WRITE, MAP_SHARED, status, 0));
-  if (status_ == MAP_FAILED) throw Error("worker: no memory");
+  void *page = mmap(nullptr, sizeof(WorkerStatus), PROT_READ | PROT_WRITE, MAP_SHARED, status, 0);
+  if (page == MAP_FAILED) throw Error("worker: no memory");
+  status_ = new (page) WorkerStatus;
 
   const int error = spawn(theirs, status);
   close(theirs);
@@ -140,7 +142,7 @@ void Worker::stop() {
   if (socket_ >= 0) close(socket_);
   if (errors_ >= 0) close(errors_);
   socket_ = errors_ = -1;
-  if (status_) munmap(status_, kStatusBytes);
+  if (status_) munmap(status_, sizeof(WorkerStatus));
   status_ = nullptr;
 }
 
@@ -154,13 +156,14 @@ std::string Worker::last_words() const {
   return text;
 }
 
-void Worker::fail(const std::string &why) {
+void Worker::fail(RejectionKind kind, const std::string &why) {
   std::string message = why;
-  if (status_ && status_[0] != 0)
-    message += fmt::format(" during {}", std::string(status_, strnlen(status_, kStatusBytes)));
+  const int64_t kernel = status_ ? status_->kernel : -1;
+  if (status_ && status_->text[0] != 0)
+    message += fmt::format(" during {}", std::string(status_->text, strnlen(status_->text, sizeof status_->text)));
   if (const std::string words = last_words(); !words.empty()) message += fmt::format(": {}", words);
   stop();
-  throw WorkerFailure(message);
+  throw WorkerFailure(kind, message, kernel);
 }
 
 // How the process ended, or -1 when it has not within two seconds of closing its end; then it is still there.
@@ -177,9 +180,8 @@ int Worker::end_status() {
   return -1;
 }
 
-nlohmann::json Worker::call(const nlohmann::json &request, double limit_seconds) {
+IncomingAnswer Worker::exchange(const std::string &line, double limit_seconds) {
   if (pid_ < 0) start();
-  const std::string line = request.dump() + "\n";
   const auto deadline = Clock::now() + std::chrono::duration<double>(limit_seconds);
   // Waits a little for the socket; gives up when told to or when the time is over.
   const auto wait_for = [&](short event) {
@@ -187,7 +189,7 @@ nlohmann::json Worker::call(const nlohmann::json &request, double limit_seconds)
       stop();
       throw Interrupted();
     }
-    if (Clock::now() > deadline) fail(fmt::format("no answer after {:.0f} s", limit_seconds));
+    if (Clock::now() > deadline) fail(RejectionKind::Timeout, fmt::format("no answer after {:.0f} s", limit_seconds));
     pollfd waiting{socket_, event, 0};
     return poll(&waiting, 1, 50) > 0;
   };
@@ -205,16 +207,19 @@ nlohmann::json Worker::call(const nlohmann::json &request, double limit_seconds)
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) {
       const int state = end_status();
-      if (state < 0) fail("closed its output and went on");
-      fail(WIFSIGNALED(state) ? signal_name(WTERMSIG(state)) : fmt::format("exit with status {}", WEXITSTATUS(state)));
+      if (state < 0) fail(RejectionKind::Crash, "closed its output and went on");
+      if (!WIFSIGNALED(state)) fail(RejectionKind::Crash, fmt::format("exit with status {}", WEXITSTATUS(state)));
+      // The alarm is the worker's own, set for each call of generated code.
+      fail(WTERMSIG(state) == SIGALRM ? RejectionKind::Timeout : RejectionKind::Crash, signal_name(WTERMSIG(state)));
     }
     reply.append(buffer, static_cast<size_t>(n));
-    if (reply.size() > kLongestReply) fail("endless answer");
+    if (reply.size() > kLongestReply) fail(RejectionKind::Crash, "endless answer");
   }
-  const nlohmann::json answer = nlohmann::json::parse(reply, nullptr, false);
-  if (answer.is_discarded() || !answer.is_object() || !answer.contains("ok")) fail("garbled answer");
-  if (answer["ok"] == true) return answer;
-  throw WorkerRefusal(answer);
+  try {
+    return read_answer(reply);
+  } catch (const BadMessage &bad) {
+    fail(RejectionKind::Crash, fmt::format("garbled answer: {}", bad.what()));
+  }
 }
 
 }  // namespace bittern::tuning

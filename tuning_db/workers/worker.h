@@ -1,17 +1,16 @@
 // Everything that could crash or hang runs in a worker: compiling, proving and timing generated code. The parent sends
-// one JSON line and waits for one; a worker that dies, hangs or answers nonsense becomes an Error that says why, and
+// a message and waits for its answer; a worker that dies, hangs or answers nonsense becomes an Error that says why, and
 // the next request gets a fresh worker. A worker ends when its parent does, however that happens.
 #pragma once
 #include <sys/types.h>
 
 #include <atomic>
 #include <functional>
-#include <map>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "compiler/error.h"
+#include "tuning_db/messages/wire.h"
 
 namespace bittern::tuning {
 
@@ -27,22 +26,12 @@ struct WorkerCommand {
   std::function<int()> serve = {};
 };
 
-// The worker died, hung or spoke nonsense: what() is a reason fit for a rejected candidate.
-class WorkerFailure : public Error {
+// The worker died, hung or spoke nonsense (kinds Crash and Timeout).
+class WorkerFailure : public Rejected {
  public:
-  using Error::Error;
-};
-// The worker answered that the request itself is at fault; its whole answer.
-class WorkerRefusal : public Error {
- public:
-  explicit WorkerRefusal(const nlohmann::json &answer_) : Error(reason(answer_)), answer(answer_) {}
-  nlohmann::json answer;
-
- private:
-  static std::string reason(const nlohmann::json &answer) {
-    const auto error = answer.find("error");
-    return error != answer.end() && error->is_string() ? error->get<std::string>() : "the worker gave no reason";
-  }
+  WorkerFailure(RejectionKind kind_, const std::string &text, int64_t kernel_)
+      : Rejected(kind_, text), kernel(kernel_) {}
+  int64_t kernel;  // which of the request's libraries was running; -1: none
 };
 // The user interrupted the request.
 class Interrupted : public Error {
@@ -58,9 +47,20 @@ class Worker {
   Worker(const Worker &) = delete;
   Worker &operator=(const Worker &) = delete;
 
-  // Sends a request, waits at most `limit_seconds` for the answer. Throws WorkerFailure, Interrupted or
-  // WorkerRefusal.
-  nlohmann::json call(const nlohmann::json &request, double limit_seconds);
+  // Sends a request, waits at most `limit_seconds` for the answer. Throws WorkerFailure, Interrupted or, when the
+  // worker said why it cannot, Rejected.
+  template <typename Request>
+  typename Request::Answer call(const Request &request, double limit_seconds) {
+    const IncomingAnswer answer = exchange(encode_request(request), limit_seconds);
+    if (answer.failure) throw Rejected(answer.failure->kind, answer.failure->error);
+    try {
+      return answer.as<typename Request::Answer>();
+    } catch (const BadMessage &bad) {
+      fail(RejectionKind::Crash, std::string("garbled answer: ") + bad.what());
+    }
+  }
+  // A line for a line, whatever they hold. Throws WorkerFailure or Interrupted.
+  IncomingAnswer exchange(const std::string &line, double limit_seconds);
   // Ends the process; the next call starts another.
   void stop();
   int restarts() const { return restarts_; }
@@ -69,26 +69,22 @@ class Worker {
   void start();
   int spawn(int socket, int status);
   int end_status();
-  [[noreturn]] void fail(const std::string &why);
+  [[noreturn]] void fail(RejectionKind kind, const std::string &why);
   std::string last_words() const;
 
   WorkerCommand command_;
   const std::atomic<bool> *cancel_;
   pid_t pid_ = -1;
   int socket_ = -1, errors_ = -1;
-  char *status_ = nullptr;  // shared page: what the worker is doing
+  struct WorkerStatus *status_ = nullptr;  // shared page
   int restarts_ = -1;
 };
 
 inline constexpr int kWorkerSocket = 3, kWorkerStatus = 4;  // file descriptors of a worker
-inline constexpr size_t kStatusBytes = 4096;
-
-// --- the worker's side ---
-// What requests of a name give; an Error's message goes to the parent.
-using WorkerOps = std::map<std::string, std::function<nlohmann::json(const nlohmann::json &request)>>;
-// Serves "prove", "time" and `more` until the parent is gone. Returns the exit status.
-int serve_worker(const WorkerOps &more);
-// Tells the parent what the worker is doing, should it end in the middle of it.
-void say_status(const std::string &text);
+// What the worker is doing, for the parent to know should it end in the middle of it.
+struct WorkerStatus {
+  int64_t kernel = -1;  // which of the request's libraries is running
+  char text[4088] = {};
+};
 
 }  // namespace bittern::tuning
