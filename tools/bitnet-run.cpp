@@ -23,6 +23,7 @@ constexpr const char *kExamples = R"(Examples:
   bitnet-run logits -m MODEL --tokens 1,2,3 --out logits.npy
   bitnet-run embed -m MODEL -f lines.txt --json
   bitnet-run explain -m MODEL
+  bitnet-run program -m MODEL --svg model.svg
 
 Without sampling flags the model's generation_config.json decides, else it is greedy. Kernels tuned by bitnet-tune for
 this machine are used when they are there. $BITTERN_CACHE names the cache folder, else the XDG cache home's bittern;
@@ -141,6 +142,15 @@ int run(int argc, char **argv) {
   CLI::App *explain_app = app.add_subcommand("explain", "Which kernel runs each step, and why it can be trusted");
   explain_model.add(*explain_app)->required();
   explain_flags.add(*explain_app);
+  ProgramCommand program;
+  ModelFlags program_model;
+  EngineFlags program_flags;
+  CLI::App *program_app = app.add_subcommand("program", "The buffers and steps that the model is made of");
+  program_model.add(*program_app)->required();
+  CLI::Option *program_json = program_app->add_flag("--json", program.json, "One JSON object instead of a table");
+  program_app->add_option("--svg", program.svg, "Write a picture to this file (-: standard output)")
+      ->excludes(program_json);
+  program_flags.add(*program_app);
   CLI::App *info_app = app.add_subcommand("info", "What the model is and what it takes");
   info_model.add(*info_app)->required();
 
@@ -180,6 +190,11 @@ int run(int argc, char **argv) {
     run_embed(embed, stdout, stderr);
   } else if (*explain_app) {
     run_explain(explain_model.model, explain_model.resolved(), explain_flags.resolved(), stdout);
+  } else if (*program_app) {
+    program.model = program_model.model;
+    program.open = program_model.resolved();
+    program.engine = program_flags.resolved();
+    run_program(program, stdout);
   } else if (*info_app) {
     run_info(info_model.model, info_model.resolved(), stdout);
   } else {

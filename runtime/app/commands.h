@@ -71,6 +71,16 @@ void run_embed(const EmbedCommand &command, std::FILE *out, std::FILE *err);
 // A line per distinct kernel: shape, range of M, backend, schedule, proof, % of roof, tuned or default.
 void run_explain(const std::string &model, const OpenOptions &open, const EngineOptions &engine, std::FILE *out);
 
+struct ProgramCommand {
+  std::string model;
+  OpenOptions open;
+  bool json = false;
+  std::string svg;  // file to write a picture to instead; "-" is standard output
+  EngineOptions engine;
+};
+// The buffers and steps that the model is made of.
+void run_program(const ProgramCommand &command, std::FILE *out);
+
 // What the model is and what it will take.
 void run_info(const std::string &model, const OpenOptions &open, std::FILE *out);
 

@@ -5,7 +5,10 @@
 #include <filesystem>
 
 #include "runtime/app/commands.h"
+#include "runtime/error.h"
+#include "runtime/io/atomic_file.h"
 #include "runtime/machine/machine.h"
+#include "runtime/program/print.h"
 #include "runtime/tokenizer/open_tokenizer.h"
 
 namespace bittern::runtime {
@@ -127,6 +130,20 @@ void run_explain(const std::string &model, const OpenOptions &open, const Engine
       "machine code.\nbinds: what takes longer on a core that does {} instructions and gets {} bytes of weights a "
       "cycle.\n",
       kInstructionsPerCycle, kBytesPerCycle);
+}
+
+void run_program(const ProgramCommand &command, std::FILE *out) {
+  const std::unique_ptr<ModelSource> source = open_model(command.model, command.open);
+  const Program program = engine_program(*source, command.engine);
+  if (command.svg.empty() || command.svg == "-") {
+    const std::string text = !command.svg.empty() ? program_svg(program)
+                             : command.json       ? program_json(program) + "\n"
+                                                  : program_text(program);
+    if (std::fwrite(text.data(), 1, text.size(), out) != text.size() || std::fflush(out) != 0)
+      throw Error("cannot write the program");
+    return;
+  }
+  write_file_atomically(command.svg, program_svg(program));
 }
 
 void run_info(const std::string &model, const OpenOptions &open, std::FILE *out) {

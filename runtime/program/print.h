@@ -1,28 +1,27 @@
-// A program for people and for other programs.
+// A program for people and for other programs: a table, JSON, and a picture.
 #pragma once
 #include <string>
+#include <vector>
 
 #include "runtime/program/program.h"
 
 namespace bittern::runtime {
 
-// The buffers and steps as a table; layers with the same steps are shown once.
+// The steps in order with what they read and write, and the buffers; layers with the same steps are shown once.
 std::string program_text(const Program &program);
-// {"model", "buffers": [...], "steps": [...]}, one line.
+// {"model", "layers", "buffers": [...], "steps": [...]}, on one line; every layer in full.
 std::string program_json(const Program &program);
-// A picture of the model: the steps of one layer of each kind with what flows between them.
+// An SVG picture of the model: the steps of one layer of each kind and what flows between them.
 std::string program_svg(const Program &program);
 
-// "M x 2560 f32".
-std::string shape_text(const Buffer &buffer);
-
-// Layers first .. last, which have the same steps; -1 for the steps before and after them.
+// Steps that are shown together: those before the layers, of one layer of each kind, or after them.
 struct Fold {
-  int64_t layer;               // the first, whose steps are shown
-  std::vector<int64_t> alike;  // all of them
-  int begin, end;              // the shown steps
+  std::string title;  // "layers 0-28"
+  size_t begin, end;  // indices of the steps
 };
-// The program's steps in order, equal layers folded: those before the layers, one of each kind, those after them.
 std::vector<Fold> folded(const Program &program);
+
+// "M x 2560 f32": the shape and type of a buffer.
+std::string shape_text(const Buffer &buffer);
 
 }  // namespace bittern::runtime

@@ -114,6 +114,25 @@ assert all(len(row["embedding"]) == 128 and abs(math.hypot(*row["embedding"]) - 
 "$run" embed -m "$vectors" --tokens 98,500 --out "$scratch/v.npy" 2>/dev/null || complain "embed --out failed"
 [ "$(stat -c %s "$scratch/v.npy")" = 640 ] || complain "embed --out wrote $(stat -c %s "$scratch/v.npy") bytes"
 says w2a8_matmul explain -m "$golden"
+
+# The model as a program: a table with equal layers shown once, JSON whose numbers fit together, a picture.
+says 'gate_up *w2a8_matmul  N=' program -m "$golden"
+"$run" program -m "$golden" --json | python3 -c '
+import json, sys
+program = json.load(sys.stdin)
+buffers, steps = program["buffers"], program["steps"]
+for i, step in enumerate(steps):
+    for view in step["operands"]:
+        buffer = buffers[view["buffer"]]
+        assert buffer["id"] == view["buffer"] and buffer["first_step"] <= i <= buffer["last_step"], (step, buffer)
+assert {step.get("layer") for step in steps} == {None, *range(program["layers"])}
+assert sum(step["id"] == "attention" for step in steps) == program["layers"]' || complain "program --json is not as described"
+"$run" program -m "$golden" --svg "$scratch/model.svg" || complain "program --svg failed"
+python3 -c '
+import sys, xml.etree.ElementTree as tree
+texts = [node.text for node in tree.parse(sys.argv[1]).iter() if node.tag.endswith("text")]
+assert {"qkv", "attention", "down", "head"} <= set(texts), texts' "$scratch/model.svg" ||
+  complain "program --svg is not as described"
 says 'scalar *scalar' explain -m "$golden" --kernels scalar
 says 'bitnet-run [0-9]' --version
 says Examples --help
@@ -131,6 +150,7 @@ refuses() {
     complain "bitnet-run $*: more than one line: $(cat "$scratch/err")"
   fi
 }
+refuses 2 '--svg' program -m "$golden" --svg x --json
 printf 'a\nb\nab\n' >"$scratch/lines2"
 : >"$scratch/empty"
 long=$(python3 -c 'print("begat " * 600)')

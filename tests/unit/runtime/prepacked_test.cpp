@@ -13,9 +13,12 @@
 #include <fstream>
 #include <thread>
 
+#include "runtime/device/cpu/weights.h"
 #include "runtime/engine/engine.h"
 #include "runtime/error.h"
 #include "runtime/io/checksum.h"
+#include "runtime/kernels/scalar/scalar.h"
+#include "runtime/program/build.h"
 #include "tests/scratch_folder.h"
 
 using namespace bittern::runtime;
@@ -66,6 +69,42 @@ TEST_CASE("what was written comes back, under its own key only") {
   struct stat info;
   CHECK(stat(f.entry().path().c_str(), &info) == 0);
   CHECK((info.st_mode & 0777) == 0600);
+}
+
+TEST_CASE("the key says the version of a layout, not only its name") {
+  const auto source = synthetic_model("demo");
+  const Program program = build_program(source->config(), with_formats_of(*source, {}));
+  const auto key_with = [&](const char *version) {
+    bt_layout layout = scalar::kRowsLayout;
+    layout.name = "changing";
+    layout.version = version;
+    bt_kernel kernel = *bt_scalar_pack()->kernels[static_cast<size_t>(Role::W2A8)];
+    kernel.layout = &layout;
+    const bt_kernel *const kernels[] = {&kernel};
+    const bt_pack pack{BT_ABI_VERSION, 1, "test", kernels};
+    const KernelSet set(KernelChoice::Tuned, 1, {&pack});
+    return prepacked_key(*source, program, Plan(kernel_needs(program), set, 1), false);
+  };
+  CHECK(key_with("1") == key_with("1"));
+  CHECK(key_with("1") != key_with("2"));
+}
+
+TEST_CASE("no descriptor stays open after reads and writes, good or bad") {
+  Fixture f(1 << 16);
+  const auto open_files = [] {
+    return std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator());
+  };
+  f.write();
+  const auto before = open_files();
+  for (int i = 0; i < 20; ++i) {
+    f.write();
+    CHECK(f.read());
+    CHECK(!f.read("another key"));
+    flip(f.entry().path(), 9);
+    CHECK(!f.read());
+    flip(f.entry().path(), 9);
+  }
+  CHECK(open_files() == before);
 }
 
 TEST_CASE("damage anywhere is found") {
