@@ -316,6 +316,7 @@ void Engine::begin_as(int sequence, int other, int64_t length) {
                 " positions of sequence " + std::to_string(other));
   state_->sequence(sequence).begin_as(state_->sequence(other), length);
 }
+int64_t Engine::most_tokens() const { return state_->most_tokens; }
 int Engine::sequences() const { return static_cast<int>(state_->sequences.size()); }
 int64_t Engine::position(int sequence) const {
   state_->check_sequence(sequence);

@@ -87,6 +87,7 @@ class Engine {
   // changed.
   std::span<const float> step(std::span<const Part> parts);
 
+  int64_t most_tokens() const;  // of one step: kChunk, or less when all sequences together are shorter
   int sequences() const;
   int64_t position(int sequence) const;
   void rewind(int sequence, int64_t position);
