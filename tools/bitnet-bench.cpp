@@ -70,6 +70,7 @@ std::string join(const std::vector<std::string> &names) {
 struct ModelFlags {
   ModelBenchOptions options;
   std::string head = "file", kv = "f32";
+  std::string batch;
   bool start_only = false;
 
   void add(CLI::App *command) {
@@ -87,6 +88,7 @@ struct ModelFlags {
     command->add_option("--kv", kv, "Keys and values: f32 or f16")
         ->check(CLI::IsMember({"f32", "f16"}))
         ->capture_default_str();
+    command->add_option("--batch", batch, "Decode so many sequences together, such as 1,4,8,16,64, and nothing else");
     command->add_flag("--start-only", start_only)->group("");  // what bench_model starts for start_s and rss_mib
   }
 };
@@ -101,6 +103,11 @@ void model(const Common &common, const ModelFlags &flags) {
   if (flags.kv == "f16") options.engine.kv = KvType::F16;
   if (flags.start_only) {
     fmt::print("{}\n", run_start(options));
+    return;
+  }
+  if (!flags.batch.empty()) {
+    const BatchReport report = bench_batches(options, parse_counts(flags.batch, Engine::kMostSequences, "--batch"));
+    fmt::print("{}\n", common.json ? batch_json(report) : batch_table(report));
     return;
   }
   const ModelFigures figures = bench_model(options, "/proc/self/exe");
@@ -118,6 +125,7 @@ int main(int argc, char **argv) {
       "  bitnet-bench roof                                              read bandwidth and multiply-add peak\n"
       "  bitnet-bench kernel --shape 2560x6912,6912x2560 --batch 1,128  the kernels a model would run on\n"
       "  bitnet-bench model --preset 2b-4t -t 2 -p 128 -n 64            a whole transformer, synthetic weights\n"
+      "  bitnet-bench model --preset 2b-4t --batch 1,4,8,16,64          many sequences in one step\n"
       "Nothing prints a speed unless the kernels' results were checked first. Exit status: 0 done, 1 failed,\n"
       "2 wrong usage.");
   Common common;

@@ -18,6 +18,7 @@ extern "C" void interrupt_answer(int) { stop_requested = true; }
 constexpr const char *kExamples = R"(Examples:
   bitnet-run -m tests/data/demo -p "In the beginning" -n 64
   bitnet-run -m MODEL -p "The LORD" --temperature 0.8 --top-p 0.95 --seed 7 --json
+  bitnet-run -m MODEL --prompts prompts.txt -n 64 --json
   bitnet-run chat -m MODEL --system "Be brief."
   bitnet-run perplexity -m tests/data/demo -f tests/data/demo-reference/heldout.txt
   bitnet-run logits -m MODEL --tokens 1,2,3 --out logits.npy
@@ -37,7 +38,7 @@ struct EngineFlags {
   void add(CLI::App &app) {
     app.add_option("-t,--threads", options.threads, "Threads (default: the physical cores)")
         ->check(CLI::Range(1, 1024));
-    app.add_option("-c,--ctx-size", options.context, "Positions of the KV cache (default: the model's, at most 4096)")
+    app.add_option("-c,--ctx-size", options.context, "Positions of a sequence (default: the model's, at most 4096)")
         ->check(CLI::Range(int64_t{1}, int64_t{1} << 24));
     app.add_option("--kernels", kernels, "tuned (else default, else scalar), default or scalar")
         ->check(CLI::IsMember({"tuned", "default", "scalar"}))
@@ -79,6 +80,14 @@ int run(int argc, char **argv) {
   EngineFlags flags;
   model.add(app);
   CLI::Option *prompt = app.add_option("-p,--prompt", generate.prompt, "Raw text to continue");
+  PromptsCommand prompts;
+  app.add_option("--prompts", prompts.file,
+                 "Continue every prompt of a file, many at once: a prompt a line, or .jsonl with prompt, n, seed, "
+                 "temperature")
+      ->excludes(prompt);
+  app.add_option("--kv-pages", flags.options.kv_pages,
+                 "Pages of 32 positions of the KV cache for all sequences (default: four full ones' with --prompts)")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 24));
   app.add_option("-n,--n-predict", generate.count, "Most tokens to generate")
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 40))
       ->capture_default_str();
@@ -156,7 +165,7 @@ int run(int argc, char **argv) {
 
   try {
     app.parse(argc, argv);
-    if (app.get_subcommands().empty() && (model.model.empty() || !*prompt))
+    if (app.get_subcommands().empty() && (model.model.empty() || (!*prompt && prompts.file.empty())))
       throw CLI::RequiredError(model.model.empty() ? "-m,--model" : "-p,--prompt");
   } catch (const CLI::ParseError &e) {
     return app.exit(e) == 0 ? 0 : kUsage;
@@ -197,6 +206,16 @@ int run(int argc, char **argv) {
     run_program(program, stdout);
   } else if (*info_app) {
     run_info(info_model.model, info_model.resolved(), stdout);
+  } else if (!prompts.file.empty()) {
+    prompts.model = model.model;
+    prompts.open = model.resolved();
+    prompts.engine = flags.resolved();
+    prompts.count = generate.count;
+    prompts.ignore_eos = generate.ignore_eos;
+    prompts.json = generate.json;
+    prompts.sampling = generate.sampling;
+    stop_on({SIGINT});  // it ends the generation after the current step
+    run_prompts(prompts, stop_requested, stdout, stderr);
   } else {
     generate.model = model.model;
     generate.open = model.resolved();

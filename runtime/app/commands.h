@@ -24,6 +24,19 @@ struct GenerateCommand {
 // `stop` ends it after the current token (Ctrl-C).
 void run_generate(const GenerateCommand &command, const std::atomic<bool> &stop, std::FILE *out, std::FILE *err);
 
+struct PromptsCommand {
+  std::string model;
+  OpenOptions open;
+  std::string file;  // a prompt a line; .jsonl: objects with "prompt" and, optional, "n", "seed", "temperature"
+  int64_t count = 128;
+  bool ignore_eos = false, json = false;
+  SamplingParams sampling;  // of prompts that say nothing else
+  EngineOptions engine;
+};
+// Generates for all prompts, many at once; what is printed is in the order of the file. With `json` an object a line:
+// {"index", "text", "tokens", "prompt_tokens", "stop"}. `stop` ends it after the current step.
+void run_prompts(const PromptsCommand &command, const std::atomic<bool> &stop, std::FILE *out, std::FILE *err);
+
 struct ChatCommand {
   std::string model, system, chat_template, prompt;
   OpenOptions open;

@@ -13,6 +13,7 @@
 
 #include "runtime/bench/roof.h"
 #include "runtime/error.h"
+#include "runtime/machine/machine.h"
 #include "runtime/model/model_source.h"
 
 extern char **environ;
@@ -170,6 +171,48 @@ ModelFigures bench_model(const ModelBenchOptions &options, const std::string &pr
   }
   measure_start(options, program, f);
   return f;
+}
+
+BatchReport bench_batches(const ModelBenchOptions &options, const std::vector<int64_t> &sequences) {
+  const int64_t most = *std::max_element(sequences.begin(), sequences.end());
+  EngineOptions wanted = engine_options(options);
+  wanted.sequences = most;
+  const std::unique_ptr<ModelSource> source = synthetic_model(options.preset);
+  check_has_head(*source);
+  wanted.kv_pages = most * pages_for(wanted.context);
+  const int64_t bytes = footprint(engine_program(*source, wanted)).kv_capacity_bytes;
+  if (bytes > machine_free_memory())
+    throw Error(fmt::format("{} sequences of {} positions take {} MiB of keys and values, {} MiB are free", most,
+                            wanted.context, bytes >> 20, machine_free_memory() >> 20));
+  Engine engine(synthetic_model(options.preset), wanted);
+  BatchReport report{options.preset, engine.options().threads, engine.origin_summary(), {}};
+  const int64_t vocab = engine.config().vocab;
+  const std::vector<int32_t> prompt = prompt_of(options.prompt + most, vocab);
+  for (int s = 0; s < engine.sequences(); ++s)
+    for (int64_t at = 0; at < options.prompt; at += engine.most_tokens()) {
+      const int64_t count = std::min(engine.most_tokens(), options.prompt - at);
+      const Engine::Part part{s, {prompt.data() + s + at, static_cast<size_t>(count)}, false};
+      engine.step({&part, 1});
+    }
+  for (const int64_t count : sequences) {
+    std::vector<int32_t> tokens(static_cast<size_t>(count), 1);
+    std::vector<Engine::Part> parts;
+    for (size_t s = 0; s < tokens.size(); ++s) parts.push_back({static_cast<int>(s), {&tokens[s], 1}});
+    std::vector<double> times;
+    for (int64_t i = 0; i < options.generate; ++i) {
+      const auto start = Clock::now();
+      const std::span<const float> logits = engine.step(parts);
+      engine.pool().parallel(count, [&](int64_t row, int) {
+        tokens[static_cast<size_t>(row)] =
+            best(logits.subspan(static_cast<size_t>(row * vocab), static_cast<size_t>(vocab)));
+      });
+      times.push_back(seconds(Clock::now()) - seconds(start));
+    }
+    for (size_t s = 0; s < tokens.size(); ++s) engine.rewind(static_cast<int>(s), options.prompt);
+    const double step = median(times);
+    report.rows.push_back({count, step * 1e3, static_cast<double>(count) / step});
+  }
+  return report;
 }
 
 std::string run_start(const ModelBenchOptions &options) {

@@ -4,6 +4,7 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "runtime/engine/engine.h"
 
@@ -34,6 +35,20 @@ struct ModelFigures {
 // Throws Error when the model cannot be made or the self-check fails. `program` is this executable: it is started once
 // more as `program model --start-only ...` for the figures that want a process of their own.
 ModelFigures bench_model(const ModelBenchOptions &, const std::string &program);
+
+// How fast `sequences` of them decode together, each with `prompt` tokens before and pages of its own.
+struct BatchFigures {
+  int64_t sequences = 1;
+  double step_ms = 0, decode_tok_s = 0;  // from the median of the steps' wall-clock times
+};
+struct BatchReport {
+  std::string preset;
+  int threads = 1;
+  std::string kernels;  // "tuned", "default", "tuned and default", ...
+  std::vector<BatchFigures> rows;
+};
+// Throws Error when a number is not in 1 .. Engine::kMostSequences or memory does not hold the keys and values.
+BatchReport bench_batches(const ModelBenchOptions &, const std::vector<int64_t> &sequences);
 
 // What that process does and prints: loads the preset, takes a one-token prompt to its first token, prefills and
 // decodes, and says as JSON when the token was there (CLOCK_MONOTONIC, seconds) and how much memory all of it took.

@@ -87,6 +87,23 @@ std::string model_table(const ModelFigures &f) {
       f.prepacked ? "prepacked" : "not prepacked");
 }
 
+std::string batch_table(const BatchReport &r) {
+  std::string text = fmt::format("{} on {} thread{}, {} kernels\nsequences   ms per step   tok/s in all   of each\n",
+                                 r.preset, r.threads, r.threads == 1 ? "" : "s", r.kernels);
+  for (const BatchFigures &f : r.rows)
+    text += fmt::format("{:9}   {:11.2f}   {:12.1f}   {:7.1f}\n", f.sequences, f.step_ms, f.decode_tok_s,
+                        f.decode_tok_s / static_cast<double>(f.sequences));
+  return text;
+}
+
+std::string batch_json(const BatchReport &r) {
+  OrderedJson rows = OrderedJson::array();
+  for (const BatchFigures &f : r.rows)
+    rows.push_back(
+        {{"sequences", f.sequences}, {"step_ms", rounded(f.step_ms, 3)}, {"decode_tok_s", rounded(f.decode_tok_s, 3)}});
+  return OrderedJson{{"preset", r.preset}, {"threads", r.threads}, {"kernels", r.kernels}, {"batches", rows}}.dump(2);
+}
+
 std::string model_json(const ModelFigures &f) {
   return OrderedJson{{"preset", f.preset},
                      {"threads", f.threads},

@@ -17,9 +17,11 @@ struct RoofFigures {
 std::string roof_table(const std::vector<RoofFigures> &);
 std::string kernel_table(const std::vector<KernelFigures> &);
 std::string model_table(const ModelFigures &);
+std::string batch_table(const BatchReport &);
 
 std::string roof_json(const std::vector<RoofFigures> &);
 std::string kernel_json(const std::vector<KernelFigures> &);
 std::string model_json(const ModelFigures &);
+std::string batch_json(const BatchReport &);
 
 }  // namespace bittern::runtime

@@ -22,6 +22,8 @@ keys "model --preset demo -t 2 -p 16 -n 4 --json" preset threads prefill_tok_s d
   roof_gop_s roof_pct_prefill roof_pct_decode head rss_mib start_s tuned
 keys "model --preset demo -t 1 -p 5 -n 2 --head int8 --kv f16 --kernels default --json" head rss_mib
 
+keys "model --preset demo --batch 1,3 -t 2 -p 40 -n 3 --json" preset threads kernels batches sequences step_ms decode_tok_s
+
 rows=$("$bench" kernel --shape 320x256,33x70 --batch 1,3 -t 1 --seconds 0.05 --json | grep -c '"us_median"')
 [ "$rows" = 4 ] || complain "two shapes and two batches gave $rows rows"
 
@@ -45,6 +47,9 @@ refuses 1 "kernel --shape 1000000x1000000" "1000000x1000000"
 refuses 1 "kernel --shape 8x8 --kernels fast" "scalar"
 refuses 1 "model --preset 70b" "2b-4t"
 refuses 1 "model --preset demo -t 1,2" "one count"
+refuses 1 "model --preset demo --batch 65" "65"
+refuses 1 "model --preset demo --batch 0" "0"
+refuses 1 "model --preset demo --batch 64 -p 65536 -n 65536" "positions"
 refuses 2 "kernel" "--shape"
 refuses 2 "model --preset demo --head fp4" "head"
 refuses 2 "fly" ""

@@ -137,6 +137,28 @@ says 'scalar *scalar' explain -m "$golden" --kernels scalar
 says 'bitnet-run [0-9]' --version
 says Examples --help
 
+# Many prompts at once: each gets the text that it has alone, in the order of the file, even with pages for few.
+printf 'And it came to pass\nIn the beginning\r\nIn the beginning God\n' >"$scratch/prompts.txt"
+"$run" -m "$demo" --prompts "$scratch/prompts.txt" -n 24 --seed 5 --temperature 0.9 2>/dev/null >"$scratch/many" ||
+  complain "--prompts failed"
+"$run" -m "$demo" --prompts "$scratch/prompts.txt" -n 24 --seed 5 --temperature 0.9 -c 40 --kv-pages 2 2>/dev/null |
+  cmp -s - "$scratch/many" || complain "--prompts: few pages give other texts"
+for prompt in "And it came to pass" "In the beginning" "In the beginning God"; do
+  "$run" -m "$demo" -p "$prompt" -n 24 --seed 5 --temperature 0.9 2>/dev/null
+  [ "$prompt" = "In the beginning God" ] || echo
+done | cmp -s - "$scratch/many" || complain "--prompts: not the texts of the prompts alone: $(cat "$scratch/many")"
+printf '{"prompt": "In the beginning", "n": 40, "seed": 3, "temperature": 0.8}\n\n{"prompt": "And", "n": 2}\n' \
+  >"$scratch/prompts.jsonl"
+"$run" -m "$demo" --prompts "$scratch/prompts.jsonl" --json 2>/dev/null >"$scratch/lines.json" ||
+  complain "--prompts FILE.jsonl failed"
+"$run" -m "$demo" -p "In the beginning" -n 40 --seed 3 --temperature 0.8 --json 2>/dev/null | python3 -c '
+import json, sys
+alone = json.load(sys.stdin)
+first, second = [json.loads(line) for line in open(sys.argv[1])]
+assert (first["index"], first["text"], first["tokens"]) == (0, alone["text"], alone["tokens"]), (first, alone)
+assert (second["index"], len(second["tokens"]), second["stop"]) == (1, 2, "count"), second' "$scratch/lines.json" ||
+  complain "--prompts --json: $(cat "$scratch/lines.json")"
+
 # refuses STATUS WORD ARGUMENT...: that exit status, nothing on stdout, one line of error with the word.
 refuses() {
   local status=$1 word=$2 out code
@@ -150,6 +172,19 @@ refuses() {
     complain "bitnet-run $*: more than one line: $(cat "$scratch/err")"
   fi
 }
+printf '{"prompt": "a"}\n{"prompt": "a", "m": 3}\n' >"$scratch/bad.jsonl"
+refuses 1 "line 2: m: is not known" -m "$demo" --prompts "$scratch/bad.jsonl"
+echo '{"n": 3}' >"$scratch/bad.jsonl"
+refuses 1 'line 1: .*prompt' -m "$demo" --prompts "$scratch/bad.jsonl"
+: >"$scratch/none.txt"
+refuses 1 'no prompts' -m "$demo" --prompts "$scratch/none.txt"
+printf 'a\nA longer prompt than eight tokens can hold, by far\n' >"$scratch/long.txt"
+python3 -c 'print("begat " * 60)' >"$scratch/longer.txt"
+refuses 1 'line 2: the prompt is longer than the context' -m "$demo" -c 8 \
+  --prompts "$scratch/long.txt"
+refuses 1 'line 1: the prompt is longer than the KV cache' -m "$demo" --kv-pages 1 \
+  --prompts "$scratch/longer.txt"
+refuses 2 'excludes' -m "$demo" -p x --prompts "$scratch/prompts.txt"
 refuses 2 '--svg' program -m "$golden" --svg x --json
 printf 'a\nb\nab\n' >"$scratch/lines2"
 : >"$scratch/empty"
