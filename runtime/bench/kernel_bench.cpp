@@ -11,6 +11,7 @@
 #include "runtime/error.h"
 #include "runtime/kernels/launch.h"
 #include "runtime/machine/machine.h"
+#include "runtime/roof/roof_note.h"
 
 namespace bittern::runtime {
 namespace {
@@ -186,6 +187,11 @@ KernelFigures bench_kernel(ThreadPool &pool, const KernelSet &kernels, Roof &roo
   f.roof_gb_s = median(read);
   f.roof_gop_s = median(multiply);
   f.roof_pct = roof_percent(m, f.gb_s, f.gop_s, f.roof_gb_s, f.roof_gop_s);
+  const bool by_bytes = 100 * f.gb_s / f.roof_gb_s >= f.roof_pct;  // this roof is the one that was taken
+  const bt_layout &layout = *problem.kernel().layout;
+  const double stored = static_cast<double>(layout.packed_bytes(shape.n, shape.k));
+  f.note = roof_note({f.roof_pct, 8 * stored / weights, by_bytes ? stored : 0,
+                      static_cast<double>(last_level_cache_bytes()), by_bytes ? read : multiply, 0});
   return f;
 }
 

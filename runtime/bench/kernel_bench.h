@@ -21,6 +21,7 @@ struct KernelFigures {
   double gop_s = 0;  // 2 * M * N * K / time
   double roof_gb_s = 0, roof_gop_s = 0;
   double roof_pct = 0;  // see roof_percent
+  std::string note;     // what to know of roof_pct, see roof_note
 };
 
 // Percent of the roof that binds: read bandwidth at M = 1, the multiply-add peak at M >= 32, and whichever is nearer

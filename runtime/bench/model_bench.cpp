@@ -15,6 +15,7 @@
 #include "runtime/error.h"
 #include "runtime/machine/machine.h"
 #include "runtime/model/model_source.h"
+#include "runtime/roof/roof_note.h"
 
 extern char **environ;
 
@@ -168,6 +169,9 @@ ModelFigures bench_model(const ModelBenchOptions &options, const std::string &pr
     f.roof_pct_prefill =
         100 * 2 * static_cast<double>(footprint.ternary_weights) * f.prefill_tok_s / (f.roof_gop_s * 1e9);
     if (steps > 0) f.roof_pct_decode = 100 * f.bytes_per_token * f.decode_tok_s / (f.roof_gb_s * 1e9);
+    const auto cache = static_cast<double>(last_level_cache_bytes());
+    f.note_prefill = roof_note({f.roof_pct_prefill, 2, 0, cache, peak, 0});
+    f.note_decode = roof_note({f.roof_pct_decode, 2, f.bytes_per_token, cache, bandwidth, 0});
   }
   measure_start(options, program, f);
   return f;

@@ -22,14 +22,15 @@ struct ModelFigures {
   double prefill_tok_s = 0, decode_tok_s = 0;  // from wall-clock medians
   double bytes_per_token = 0;                  // N * K / 4 of every ternary matrix + head + KV read, no padding
   double roof_gb_s = 0, roof_gop_s = 0;
-  double roof_pct_prefill = 0;  // 2 * ternary weights * prefill_tok_s / multiply-add peak
-  double roof_pct_decode = 0;   // bytes_per_token * decode_tok_s / bandwidth
-  std::string head, kv;         // "bf16", "f32" or "int8"; "f32" or "f16"
-  double rss_mib = 0;           // VmHWM of a process that only runs the model
-  double start_s = 0;           // from process start to the first token of a one-token prompt
-  bool prepacked = false;       // whether that start read prepacked weights from the cache folder
-  std::string kernels;          // where the decoding kernels of the ternary matrices come from: "tuned", "default", ...
-  bool tuned = false;           // every ternary matrix decodes and prefills on kernels tuned for this machine
+  double roof_pct_prefill = 0;            // 2 * ternary weights * prefill_tok_s / multiply-add peak
+  double roof_pct_decode = 0;             // bytes_per_token * decode_tok_s / bandwidth
+  std::string note_prefill, note_decode;  // what to know of these shares, see roof_note
+  std::string head, kv;                   // "bf16", "f32" or "int8"; "f32" or "f16"
+  double rss_mib = 0;                     // VmHWM of a process that only runs the model
+  double start_s = 0;                     // from process start to the first token of a one-token prompt
+  bool prepacked = false;                 // whether that start read prepacked weights from the cache folder
+  std::string kernels;  // where the decoding kernels of the ternary matrices come from: "tuned", "default", ...
+  bool tuned = false;   // every ternary matrix decodes and prefills on kernels tuned for this machine
 };
 
 // Throws Error when the model cannot be made or the self-check fails. `program` is this executable: it is started once

@@ -44,9 +44,12 @@ std::string kernel_table(const std::vector<KernelFigures> &rows) {
   std::string out = fmt::format("{:>12} {:>5} {:>3} {:>10} {:>8} {:>9} {:>7}  {:<8} {}\n", "shape NxK", "M", "thr",
                                 "us median", "GB/s", "GOP/s", "% roof", "kernel", "schedule");
   for (const KernelFigures &r : rows) {
-    out += fmt::format("{:>12} {:>5} {:>3} {:>10.1f} {:>8.1f} {:>9.0f} {:>7.1f}  {:<8} {}\n", print_shape(r.shape), r.m,
-                       r.threads, r.us_median, r.gb_s, r.gop_s, r.roof_pct, r.origin, r.schedule);
+    out += fmt::format("{:>12} {:>5} {:>3} {:>10.1f} {:>8.1f} {:>9.0f} {:>7.1f}{} {:<8} {}\n", print_shape(r.shape),
+                       r.m, r.threads, r.us_median, r.gb_s, r.gop_s, r.roof_pct, r.note.empty() ? " " : "!", r.origin,
+                       r.schedule);
   }
+  for (const KernelFigures &r : rows)
+    if (!r.note.empty()) out += fmt::format("! {} M={} on {}: {}\n", print_shape(r.shape), r.m, r.threads, r.note);
   if (!rows.empty()) {
     out += fmt::format("roof in the same run: {:.1f} GB/s, {:.0f} GOP/s (last row's)\n", rows.back().roof_gb_s,
                        rows.back().roof_gop_s);
@@ -67,6 +70,7 @@ std::string kernel_json(const std::vector<KernelFigures> &rows) {
                        {"roof_gb_s", rounded(r.roof_gb_s, 3)},
                        {"roof_gop_s", rounded(r.roof_gop_s, 2)},
                        {"roof_pct", rounded(r.roof_pct, 2)},
+                       {"note", r.note},
                        {"tuned", r.origin == "tuned"},
                        {"kernel", r.origin},
                        {"schedule", r.schedule},
@@ -76,15 +80,18 @@ std::string kernel_json(const std::vector<KernelFigures> &rows) {
 }
 
 std::string model_table(const ModelFigures &f) {
+  std::string notes;
+  if (!f.note_prefill.empty()) notes += fmt::format("! prefill: {}\n", f.note_prefill);
+  if (!f.note_decode.empty()) notes += fmt::format("! decode: {}\n", f.note_decode);
   return fmt::format(
       "{} on {} thread{}, {} head, {} kernels\n"
       "prefill  {:8.1f} tok/s   {:5.1f} % of the multiply-add peak ({:.0f} GOP/s)\n"
       "decode   {:8.1f} tok/s   {:5.1f} % of read bandwidth ({:.1f} GB/s; {:.1f} MB a token)\n"
       "memory   {:8.0f} MiB at most\n"
-      "start    {:8.2f} s from process start to the first token, weights {}\n",
+      "start    {:8.2f} s from process start to the first token, weights {}\n{}",
       f.preset, f.threads, f.threads == 1 ? "" : "s", f.head, f.kernels, f.prefill_tok_s, f.roof_pct_prefill,
       f.roof_gop_s, f.decode_tok_s, f.roof_pct_decode, f.roof_gb_s, f.bytes_per_token / 1e6, f.rss_mib, f.start_s,
-      f.prepacked ? "prepacked" : "not prepacked");
+      f.prepacked ? "prepacked" : "not prepacked", notes);
 }
 
 std::string batch_table(const BatchReport &r) {
@@ -114,6 +121,8 @@ std::string model_json(const ModelFigures &f) {
                      {"roof_gop_s", rounded(f.roof_gop_s, 2)},
                      {"roof_pct_prefill", rounded(f.roof_pct_prefill, 2)},
                      {"roof_pct_decode", rounded(f.roof_pct_decode, 2)},
+                     {"note_prefill", f.note_prefill},
+                     {"note_decode", f.note_decode},
                      {"head", f.head},
                      {"kv", f.kv},
                      {"rss_mib", rounded(f.rss_mib, 1)},

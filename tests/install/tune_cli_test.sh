@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # bitnet-tune on this machine, from outside: the stable JSON keys, --compare-layouts as JSON, text and picture, and one
-# clear error for what cannot be compared. Other machines are runner_cli_test.sh's.
+# clear error for what cannot be compared; several tuners on one database, and databases that are not to be trusted. Other
+# machines are runner_cli_test.sh's.
 set -uo pipefail
 tune=$2/bin/bitnet-tune
 . "$1/tests/from_outside.sh" "$tune"
@@ -11,8 +12,9 @@ refuses 1 '--compare-layouts measures, and --emit-only does not' "$tune" --quiet
 refuses 2 'give one of --model, --preset, --shapes and --kernel' "$tune" --quiet --compare-layouts
 [ ! -e "$scratch/new" ] || complain "a refused command made its folder"
 
-small=(--shapes 64x128 --batch 1 -t 1 --target x86-64-sse41 --compare-layouts --quiet)
-[ "$(uname -m)" = x86_64 ] || small[6]=aarch64-neon
+target=x86-64-sse41
+[ "$(uname -m)" = x86_64 ] || target=aarch64-neon
+small=(--shapes 64x128 --batch 1 -t 1 --target $target --compare-layouts --quiet)
 "$tune" "${small[@]}" --json --report "$scratch/report.html" >"$scratch/json" || complain "comparing layouts failed"
 "$tune" "${small[@]}" >"$scratch/text" || complain "comparing layouts once more failed"
 python3 - "$scratch/json" "$scratch/text" "$scratch/report.html" <<'END' || complain "a comparison is not what is documented"
@@ -20,7 +22,7 @@ import json, re, sys
 result = json.load(open(sys.argv[1]))
 text = [re.split("  +", line.rstrip("\n")) for line in open(sys.argv[2])]
 html = open(sys.argv[3]).read()
-top = {"fingerprint", "database", "results", "layouts", "layout_times", "unreached", "pack", "interrupted", "seconds"}
+top = {"fingerprint", "database", "results", "layouts", "layout_times", "unreached", "rejections", "pack", "interrupted", "seconds"}
 assert set(result) == top, result.keys()
 layouts = [row["layout"] for row in result["layout_times"]]
 assert len(set(layouts)) == len(layouts) >= 12, layouts
@@ -31,5 +33,46 @@ assert sorted(row[1] for row in table) == sorted(layouts), table
 assert all(row[7] in ("bytes", "instructions") for row in table), table
 assert all(">%s</text>" % layout in html for layout in layouts)
 END
+# Three tuners on one cold database share it, and what they leave is sound.
+shared=$scratch/shared
+for i in 1 2 3; do
+  BITTERN_CACHE=$shared "$tune" --shapes 24x40 --batch 1 -t 1 --target $target --time-limit 3 --quiet --json \
+    >"$scratch/tuner$i" 2>"$scratch/errors$i" &
+  tuners[i]=$!
+done
+for i in 1 2 3; do
+  wait "${tuners[i]}" || complain "tuner $i of three failed: $(cat "$scratch/errors$i")"
+  [ ! -s "$scratch/errors$i" ] || complain "tuner $i of three says: $(cat "$scratch/errors$i")"
+done
+python3 - "$shared/tuning.sqlite" "$scratch"/tuner? <<'END' || complain "three tuners did not share their database"
+import json, sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+count = lambda what: db.execute("SELECT count(*) FROM " + what).fetchone()[0]
+assert db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+assert not db.execute("PRAGMA foreign_key_check").fetchall()
+assert count("machines") == count("problems") == count("winners") == 1 and count("runs") == 3
+assert count("candidates") == count("(SELECT DISTINCT problem, schedule, shipped_default FROM candidates)") > 1
+for name in sys.argv[2:]:
+    result = json.load(open(name))
+    assert len(result["results"]) == 1 and result["pack"], result
+db.execute("UPDATE objects SET library = x'7f454c46'")  # machine code that is not what was proved
+db.commit()
+END
+# Code that was changed is not run, and is made again; a database that others could have written is not opened; one that
+# is not there is an error, and is not made.
+BITTERN_CACHE=$shared "$tune" verify >"$scratch/verify" && complain "changed code was verified"
+grep -q 'its code is not what its hash says' "$scratch/verify" || complain "verify says: $(cat "$scratch/verify")"
+BITTERN_CACHE=$shared "$tune" --shapes 24x40 --batch 1 -t 1 --target $target --patience estimate --again --quiet \
+  >"$scratch/again" 2>&1 || complain "changed code stops the tuner: $(cat "$scratch/again")"
+BITTERN_CACHE=$shared "$tune" verify >"$scratch/verify" || complain "made again, not exact: $(cat "$scratch/verify")"
+refuses 1 '/nowhere' "$tune" show --db /nowhere
+refuses 1 'none.sqlite' "$tune" verify --db "$scratch/none.sqlite"
+[ ! -e "$scratch/none.sqlite" ] || complain "verify made a database"
+chmod 666 "$shared/tuning.sqlite"
+for command in show verify "--shapes 24x40 --quiet"; do
+  # shellcheck disable=SC2086
+  refuses 1 'writable by other users' "$tune" $command --db "$shared/tuning.sqlite"
+done
+
 [ $bad = 0 ] && echo "bitnet-tune: keys, comparison and refusals as documented"
 exit $bad

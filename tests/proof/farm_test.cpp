@@ -5,6 +5,7 @@
 #include <elf.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -185,6 +186,28 @@ TEST_CASE("machine code that misbehaves is a rejected candidate of the right kin
   CHECK(again.proof->reference == good.proof->reference);
 }
 
+TEST_CASE("what is under way when the time ends is given up, and nobody is blamed") {
+  Bench bench;
+  const Made good = bench.make(bench.order("good"));
+  REQUIRE(good.good());
+  const RunFolder folder(bench.base.path("patient"));
+  Farm patient(test_worker(), 1, folder.path(), {60, 60, 60000}, nullptr);  // lets a call run for a minute
+  Order hangs = bench.order("hangs"), next = bench.order("next");
+  hangs.code = good.code;
+  hangs.code->library = patched(good.library, bytes({0xeb, 0xfe}));
+  const auto start = Farm::Clock::now();
+  std::vector<bool> finished;
+  const std::vector<Made> made = patient.make({hangs, next}, start + std::chrono::milliseconds(1500),
+                                              [&](size_t, Made &one) { finished.push_back(one.reached); });
+  CHECK(Farm::Clock::now() - start < std::chrono::seconds(30));
+  for (const Made &one : made) {
+    CHECK_FALSE(one.reached);
+    CHECK_FALSE(one.rejection);
+  }
+  CHECK(std::find(finished.begin(), finished.end(), true) == finished.end());
+  CHECK(patient.make({next}).front().good());  // in time again
+}
+
 TEST_CASE("a reason says what was running") {
   Bench bench;
   const Made good = bench.make(bench.order("good"));
@@ -273,7 +296,8 @@ TEST_CASE("a layout that programs carry no kernels for brings proved ones for ev
   const schedules::Target &target = schedules::find_target("x86-64");
   for (const char *layout : {"t5r5", "tl2r64"}) {
     CAPTURE(layout);
-    const std::vector<Outcome> found = companions(store, bench.farm, work, target, layout, options);
+    const std::vector<Outcome> found =
+        companions(store, bench.farm, work, target, layout, options, Farm::kNoDeadline).value();
     for (const int threads : {1, 3})
       for (const int64_t m : {1, 2, 3, 16, 17, 100000})
         CHECK(std::count_if(found.begin(), found.end(), [&](const Outcome &o) {
@@ -281,12 +305,15 @@ TEST_CASE("a layout that programs carry no kernels for brings proved ones for ev
                        o.layout == layout && o.proof.passed && !o.object.objects.empty();
               }) == 1);
     // What is known is neither compiled nor proved again.
-    const std::vector<Outcome> again = companions(store, bench.farm, work, target, layout, options);
+    const std::vector<Outcome> again =
+        companions(store, bench.farm, work, target, layout, options, Farm::kNoDeadline).value();
     REQUIRE(again.size() == found.size());
     for (size_t i = 0; i < found.size(); ++i) {
       CHECK(again[i].object.id == found[i].object.id);
       CHECK(again[i].proof.proof_id == found[i].proof.proof_id);
     }
   }
-  CHECK(companions(store, bench.farm, work, target, "i2q32", options).empty());
+  CHECK(companions(store, bench.farm, work, target, "i2q32", options, Farm::kNoDeadline)->empty());
+  CHECK_FALSE(companions(store, bench.farm, {"matmul", work.spec, {{"N", 35}, {"K", 130}}, {1}}, target, "t5r5",
+                         options, Farm::Clock::now() - std::chrono::seconds(1)));
 }

@@ -51,7 +51,18 @@ struct Bench {
   }
 
   TimeRequest timing(bool roof) const {
-    return {problem.spec_text, problem.sizes(), 1, {made.library, made.library}, 3, 100.0, 1 << 16, roof, false, 1000};
+    return {problem.spec_text,
+            problem.sizes(),
+            1,
+            {made.library, made.library},
+            3,
+            100.0,
+            0,
+            0,
+            1 << 16,
+            roof,
+            false,
+            1000};
   }
 };
 

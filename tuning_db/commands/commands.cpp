@@ -215,6 +215,7 @@ int run_tune(const TuneCommand &command, const std::atomic<bool> *cancel) {
                             {"layouts", result.choices},
                             {"layout_times", layout_json(result.layouts)},
                             {"unreached", result.unreached},
+                            {"rejections", rejections_json(result)},
                             {"pack", pack.manifest},
                             {"interrupted", result.interrupted},
                             {"seconds", seconds}}
@@ -223,6 +224,11 @@ int run_tune(const TuneCommand &command, const std::atomic<bool> *cancel) {
     fmt::print("{}", outcome_table(result.outcomes));
     fmt::print("{}", layout_table(result.layouts));
     for (const std::string &choice : result.choices) fmt::print("{}\n", choice);
+    for (const std::string &name : result.hopeless) {
+      fmt::print("no kernel for {}:\n", name);
+      for (const auto &[count, reason] : result.rejections[name].list())
+        fmt::print("  {} candidate{} rejected: {}\n", count, count == 1 ? "" : "s", reason);
+    }
     for (const std::string &name : result.unreached)
       fmt::print("not reached in the time: {} (run again to go on)\n", name);
     if (!pack.manifest.empty())

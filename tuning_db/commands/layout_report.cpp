@@ -31,13 +31,16 @@ std::string layout_table(const std::vector<LayoutTime> &times) {
       {"shape", "layout", "us", "to best", "bits/weight", "ops/weight", "of read roof", "binds", "schedule"}};
   for (size_t i = 0; i < times.size(); ++i) {
     const LayoutTime &row = times[i];
-    rows.push_back({group_of(row), row.layout, fmt::format("{:.1f}", row.us),
-                    fmt::format("{:.2f}", row.us / fastest(times, i)), fmt::format("{:.2f}", row.bits_per_weight),
-                    row.operations > 0 ? fmt::format("{:.3f}", row.operations) : "-",
-                    row.roof_read_gb_s > 0 ? fmt::format("{:.0f} %", 100 * row.read_share) : "-",
-                    row.bytes_bind() ? "bytes" : "instructions", row.schedule});
+    rows.push_back(
+        {group_of(row), row.layout, fmt::format("{:.1f}", row.us), fmt::format("{:.2f}", row.us / fastest(times, i)),
+         fmt::format("{:.2f}", row.bits_per_weight), row.operations > 0 ? fmt::format("{:.3f}", row.operations) : "-",
+         row.roof_read_gb_s > 0 ? fmt::format("{:.0f} %{}", 100 * row.read_share, row.note.empty() ? "" : " !") : "-",
+         row.bytes_bind() ? "bytes" : "instructions", row.schedule});
   }
-  return text_table(rows);
+  std::string notes;
+  for (const LayoutTime &row : times)
+    if (!row.note.empty()) notes += fmt::format("! {} {}: {}\n", group_of(row), row.layout, row.note);
+  return text_table(rows) + notes;
 }
 
 json layout_json(const std::vector<LayoutTime> &times) {
@@ -54,6 +57,7 @@ json layout_json(const std::vector<LayoutTime> &times) {
                     {"operations_per_weight", row.operations > 0 ? json(row.operations) : json()},
                     {"roof_gb_s", row.roof_read_gb_s},
                     {"read_share", row.read_share},
+                    {"note", row.note},
                     {"binds", row.bytes_bind() ? "bytes" : "instructions"}});
   return rows;
 }

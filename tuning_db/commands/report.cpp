@@ -11,6 +11,7 @@
 #include "compiler/parser.h"
 #include "runtime/machine/machine.h"
 #include "schedules/space.h"
+#include "tuning_db/search/rejections.h"
 
 namespace bittern::tuning {
 namespace {
@@ -22,10 +23,15 @@ std::string speed(const Outcome &o) {
   return o.problem.m >= 32 ? fmt::format("{:.0f} GOP/s", o.gop_s) : fmt::format("{:.1f} GB/s", o.gb_s);
 }
 
-std::string roof(const Outcome &o) { return o.winner.roof_pct > 0 ? fmt::format("{:.0f} %", o.winner.roof_pct) : "-"; }
+// A share that a note goes with has a mark.
+std::string roof(const WinnerRecord &w) {
+  return w.roof_pct > 0 ? fmt::format("{:.0f} %{}", w.roof_pct, w.note.empty() ? "" : " !") : "-";
+}
 
 std::string gain(const WinnerRecord &w) {
   if (w.default_us <= 0) return "-";
+  // Too few rounds to be sure of what is plain to see.
+  if (w.tie && (w.speedup > 1.25 || w.speedup < 0.8)) return fmt::format("{:.2f}x, few samples", w.speedup);
   return w.tie ? "tie" : fmt::format("{:.2f}x", w.speedup);
 }
 
@@ -42,7 +48,7 @@ struct ShownProblem {
 };
 
 // The database holds what was tried; what is illegal and what is untried comes from the space itself.
-void add_space(ShownProblem &row, std::map<std::string, size_t> &reasons) {
+void add_space(ShownProblem &row, Rejections &why) {
   std::set<std::string> tried;
   for (const CandidateRecord &c : row.candidates)
     if (!c.shipped_default && c.status != Status::Untried) tried.insert(c.schedule);
@@ -52,7 +58,7 @@ void add_space(ShownProblem &row, std::map<std::string, size_t> &reasons) {
     ++row.space;
     if (!point.illegal.empty()) {
       ++row.illegal;
-      ++reasons[point.illegal];
+      why.add("", point.illegal);
     } else if (!tried.count(schedules::print_schedule(point.schedule))) {
       ++row.untried;
     }
@@ -77,16 +83,15 @@ std::vector<ShownProblem> shown(Store &store, int64_t machine) {
     row.candidates.push_back(std::move(c));
   }
   for (ShownProblem &row : result) {
-    std::map<std::string, size_t> reasons;
+    Rejections why;
     for (const CandidateRecord &c : row.candidates)
-      if (c.status == Status::Rejected) ++reasons[c.reason];
+      if (c.status == Status::Rejected) why.add(c.schedule, c.reason);
     try {
-      add_space(row, reasons);
+      add_space(row, why);
     } catch (const Error &error) {
       row.damage = error.what();  // a text or target that this version does not read: the rest is shown
     }
-    for (const auto &[reason, count] : reasons) row.why.emplace_back(count, reason);
-    std::sort(row.why.rbegin(), row.why.rend());
+    row.why = why.list();
   }
   return result;
 }
@@ -134,9 +139,15 @@ std::string outcome_table(const std::vector<Outcome> &outcomes) {
   for (const Outcome &o : outcomes)
     rows.push_back({o.what, o.problem.shape(), print_bucket({o.problem.m_min, o.problem.m_max}),
                     fmt::format("{}", o.problem.threads),
-                    o.winner.us_median > 0 ? fmt::format("{:.1f}", o.winner.us_median) : "-", speed(o), roof(o),
+                    o.winner.us_median > 0 ? fmt::format("{:.1f}", o.winner.us_median) : "-", speed(o), roof(o.winner),
                     gain(o.winner), o.schedule + (o.reused ? "  (from the database)" : "")});
-  return text_table(rows);
+  std::string notes;
+  for (const Outcome &o : outcomes)
+    if (!o.winner.note.empty())
+      notes += fmt::format("! {} M={} on {} thread{}: {}\n", o.problem.shape(),
+                           print_bucket({o.problem.m_min, o.problem.m_max}), o.problem.threads,
+                           o.problem.threads == 1 ? "" : "s", o.winner.note);
+  return text_table(rows) + notes;
 }
 
 json outcome_json(const Outcome &o) {
@@ -158,6 +169,7 @@ json outcome_json(const Outcome &o) {
           {"roof_gb_s", o.winner.roof_read_gb_s},
           {"roof_gop_s", o.winner.roof_int8_gop_s},
           {"roof_pct", o.winner.roof_pct},
+          {"note", o.winner.note},
           {"speedup", o.winner.speedup},
           {"tie", o.winner.tie},
           {"proof", o.proof.proof_id},
@@ -165,6 +177,16 @@ json outcome_json(const Outcome &o) {
           {"tried", o.tried},
           {"rejected", o.rejected},
           {"reused", o.reused}};
+}
+
+json rejections_json(const TuningResult &result) {
+  json rows = json::array();
+  for (const auto &[what, why] : result.rejections) {
+    const bool none_left = std::find(result.hopeless.begin(), result.hopeless.end(), what) != result.hopeless.end();
+    for (const auto &[count, reason] : why.list())
+      rows.push_back({{"what", what}, {"reason", reason}, {"count", count}, {"none_left", none_left}});
+  }
+  return rows;
 }
 
 std::string show_text(Store &store, int64_t machine) {
@@ -180,8 +202,9 @@ std::string show_text(Store &store, int64_t machine) {
     if (p.why.size() > 12) text += fmt::format("  and {} more reasons (--json has all)\n", p.why.size() - 12);
     if (!p.damage.empty()) text += fmt::format("  its space cannot be shown: {}\n", p.damage);
     if (p.winner)
-      text += fmt::format("  winner {}: {:.1f} us, {:.0f} % of roof, {} over the default ({}, {})\n", p.winning,
-                          p.winner->us_median, p.winner->roof_pct, gain(*p.winner), p.winner->patience, p.winner->when);
+      text += fmt::format("  winner {}: {:.1f} us, {} of roof, {} over the default ({}, {}){}\n", p.winning,
+                          p.winner->us_median, roof(*p.winner), gain(*p.winner), p.winner->patience, p.winner->when,
+                          p.winner->note.empty() ? "" : "; " + p.winner->note);
     else
       text += "  no winner yet\n";
   }
@@ -206,8 +229,8 @@ json show_json(Store &store, int64_t machine) {
     if (p.winner)
       row["winner"] = {{"schedule", p.winning},          {"us_median", p.winner->us_median},
                        {"roof_pct", p.winner->roof_pct}, {"speedup", p.winner->speedup},
-                       {"tie", p.winner->tie},           {"patience", p.winner->patience},
-                       {"when", p.winner->when}};
+                       {"note", p.winner->note},         {"tie", p.winner->tie},
+                       {"patience", p.winner->patience}, {"when", p.winner->when}};
     problems.push_back(std::move(row));
   }
   return {{"fingerprint", runtime::machine_fingerprint().id()}, {"problems", problems}};

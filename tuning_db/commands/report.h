@@ -12,6 +12,9 @@ namespace bittern::tuning {
 std::string outcome_table(const std::vector<Outcome> &outcomes);
 nlohmann::json outcome_json(const Outcome &outcome);
 
+// [{what, reason, count, none_left}], each reason once; `none_left`: no candidate of a batch size was any good.
+nlohmann::json rejections_json(const TuningResult &result);
+
 // `show`: per problem of this machine what was tried, rejected (with reasons, most frequent first), is untried, and
 // won.
 std::string show_text(Store &store, int64_t machine);

@@ -87,7 +87,14 @@ std::vector<Made> Farm::make(const std::vector<Order> &orders, Clock::time_point
   const bool large = !open && touched_bytes(spec, sizes) > kLargeOperands;
   each(
       orders.size(), large ? 1 : slots_.size(), deadline,
-      [&](WorkerSlot &slot, size_t i) { made[i] = maker_.make(slot, orders[i]); },
+      [&](WorkerSlot &slot, size_t i) {
+        slot.worker->set_deadline(deadline);
+        try {
+          made[i] = maker_.make(slot, orders[i]);
+        } catch (const OutOfTime &) {
+          made[i] = {};
+        }
+      },
       [&](size_t i) {
         if (finished) finished(i, made[i]);
       });
@@ -96,6 +103,7 @@ std::vector<Made> Farm::make(const std::vector<Order> &orders, Clock::time_point
 
 std::vector<Made> Farm::make_together(const std::vector<Order> &orders, const Link &link, const Finished &finished) {
   std::vector<Made> made(orders.size());
+  for (WorkerSlot &slot : slots_) slot.worker->set_deadline(kNoDeadline);
   each(
       orders.size(), slots_.size(), kNoDeadline,
       [&](WorkerSlot &slot, size_t i) { made[i] = maker_.compile(slot, orders[i]); }, [](size_t) {});

@@ -22,7 +22,8 @@ class Farm {
   // Called on the thread that called make(), once an order, as they end.
   using Finished = std::function<void(size_t order, Made &made)>;
 
-  // Makes each order by itself until all are done or `deadline` has passed. Throws Interrupted and RunnerFailure.
+  // Makes each order by itself until all are done or `deadline` has passed; what is under way then is given up. Throws
+  // Interrupted and RunnerFailure.
   std::vector<Made> make(const std::vector<Order> &orders, Clock::time_point deadline = kNoDeadline,
                          const Finished &finished = {});
 

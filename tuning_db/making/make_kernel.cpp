@@ -22,6 +22,8 @@ void KernelMaker::attempt(const Order &order, Made &made, const std::function<vo
     throw;
   } catch (const RunnerFailure &) {
     throw;
+  } catch (const OutOfTime &) {
+    throw;
   } catch (const Rejected &rejected) {
     made.rejection = Rejection{rejected.kind, order.schedule, rejected.what()};
   } catch (const Error &error) {

@@ -28,7 +28,8 @@ class KernelMaker {
   // `folder` holds objects, libraries and reference outputs, and is private.
   KernelMaker(std::string folder, MakeLimits limits) : folder_(std::move(folder)), limits_(limits) {}
 
-  // (text, schedule, target, sizes) to a proved kernel or a rejection. Throws Interrupted and RunnerFailure only.
+  // (text, schedule, target, sizes) to a proved kernel or a rejection. Throws Interrupted, OutOfTime and RunnerFailure
+  // only.
   Made make(WorkerSlot &slot, const Order &order) const;
 
   // The same in two steps, for kernels that are linked with others in between: code, and proof through row `row` of

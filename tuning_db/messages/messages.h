@@ -219,13 +219,17 @@ struct ExpectRequest {
 
 // Times kernels in interleaved rounds, on operands that are cold.
 struct TimeAnswer {
-  std::vector<std::vector<double>> samples;   // [round][library], microseconds a call
+  std::vector<std::vector<double>> samples;   // [round][library], microseconds a call; 0: not timed
+  std::vector<std::vector<int>> disturbed;    // [round][library], 1: the machine was busy, see RoundsResult
+  std::vector<int> slow;                      // [library], 1: timed once or not at all
   std::vector<int> calls;                     // [library], that a sample is the mean of
   std::vector<double> read_gb_s, int8_gop_s;  // [round], where they were wanted
   bool operator==(const TimeAnswer &) const = default;
   template <typename Self, typename Visit>
   static void fields(Self &self, Visit &&visit) {
     visit("samples", self.samples);
+    visit("disturbed", self.disturbed);
+    visit("slow", self.slow);
     visit("calls", self.calls);
     visit("read_gb_s", self.read_gb_s);
     visit("int8_gop_s", self.int8_gop_s);
@@ -239,7 +243,8 @@ struct TimeRequest {
   int threads = 1;
   std::vector<std::string> libraries;
   int rounds = 1;
-  double block_us = 0;  // how long a sample's calls should take together
+  double block_us = 0;                // how long a sample's calls should take together
+  double slow_us = 0, budget_us = 0;  // see RoundsPlan
   int64_t cold_bytes = 0;
   bool read_roof = false, multiply_roof = false;
   int64_t call_ms = 0;
@@ -252,6 +257,8 @@ struct TimeRequest {
     visit("libraries", self.libraries);
     visit("rounds", self.rounds);
     visit("block_us", self.block_us);
+    visit("slow_us", self.slow_us);
+    visit("budget_us", self.budget_us);
     visit("cold_bytes", self.cold_bytes);
     visit("read_roof", self.read_roof);
     visit("multiply_roof", self.multiply_roof);

@@ -13,8 +13,9 @@ namespace bittern::tuning {
 
 using nlohmann::json;
 
-std::vector<Outcome> companions(Store &store, Farm &farm, const KernelWork &work, const schedules::Target &target,
-                                const std::string &layout, const TunerOptions &options) {
+std::optional<std::vector<Outcome>> companions(Store &store, Farm &farm, const KernelWork &work,
+                                               const schedules::Target &target, const std::string &layout,
+                                               const TunerOptions &options, Farm::Clock::time_point deadline) {
   std::vector<schedules::Default> wanted;
   for (const schedules::Default &d : schedules::defaults(work.spec, target))
     if (!d.built_in && d.schedule.layout == layout) wanted.push_back(d);
@@ -43,14 +44,16 @@ std::vector<Outcome> companions(Store &store, Farm &farm, const KernelWork &work
     found.push_back(std::move(outcome));
     orders.push_back(std::move(order));
   }
-  make_stored(store, farm, std::move(orders), keys, Farm::kNoDeadline,
-              [&](size_t i, const Made &made, const StoredCode &code) {
-                if (made.rejection)
-                  throw Error(fmt::format("{}: layout {} has no kernel for M = {}: {} is rejected: {}", work.what,
-                                          layout, wanted[i].m_min, found[i].schedule, made.why()));
-                found[i].object = code.object;
-                found[i].proof = code.proof;
-              });
+  size_t reached = 0;
+  make_stored(store, farm, std::move(orders), keys, deadline, [&](size_t i, const Made &made, const StoredCode &code) {
+    ++reached;
+    if (made.rejection)
+      throw Error(fmt::format("{}: layout {} has no kernel for M = {}: {} is rejected: {}", work.what, layout,
+                              wanted[i].m_min, found[i].schedule, made.why()));
+    found[i].object = code.object;
+    found[i].proof = code.proof;
+  });
+  if (reached < found.size()) return std::nullopt;
   std::vector<Outcome> all;
   for (const Outcome &outcome : found)
     for (const int threads : options.threads) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <map>
 
 #include "compiler/error.h"
@@ -16,6 +17,23 @@ namespace {
 template <typename T>
 void append(std::vector<T> &all, const std::vector<T> &more) {
   all.insert(all.end(), more.begin(), more.end());
+}
+
+// A little slower may be chance; that far below is not, even where too few rounds were played to be sure.
+bool slower_than_default(const WinnerRecord &winner) {
+  constexpr double kClearlySlower = 0.97;
+  return winner.default_us > 0 && winner.speedup < 1 && (!winner.tie || winner.speedup < kClearlySlower);
+}
+
+// Priors are guesses, and defaults were measured: only one that is predicted to be far faster goes before them.
+void prefer_default(std::vector<size_t> &order, const std::vector<schedules::Point> &points,
+                    const std::optional<schedules::Schedule> &default_schedule) {
+  constexpr double kSure = 0.4;  // of the default's predicted time
+  if (!default_schedule) return;
+  const auto at =
+      std::find_if(order.begin(), order.end(), [&](size_t i) { return points[i].schedule == *default_schedule; });
+  if (at == order.end() || points[order.front()].prior < kSure * points[*at].prior) return;
+  std::rotate(order.begin(), at, at + 1);
 }
 
 size_t rank_of(const std::string &patience) {
@@ -78,7 +96,9 @@ bool KernelSearch::finished(TuningResult &result) {
     layouts.insert(found.back().layout);
   }
   if (layouts.size() != 1 || !load_code(tools_.store, found)) return false;
-  append(result.companions, companions_of(*layouts.begin()));
+  const std::optional<std::vector<Outcome>> beside = companions_of(*layouts.begin());
+  if (!beside) return false;
+  append(result.companions, *beside);
   append(result.outcomes, found);
   return true;
 }
@@ -97,33 +117,68 @@ bool KernelSearch::run(TuningResult &result) {
     step_done();
     if (f == 0 && !tools_.options.compare) layouts = near_best(*searches_[f], threads());
   }
-  const std::string layout = settle_layout(work_, searches_, threads(), result.choices);
-  std::vector<Outcome> found;
-  std::vector<WinnerRecord> winners;
+  std::string layout = settle_layout(work_, searches_, threads(), result.choices);
+  std::optional<Finals> finals = play_finals(layout);
+  // A tuned kernel that was measured slower than the untuned one is no improvement, whatever the other sizes gain.
+  if (finals && !finals->slower.empty() && layout != default_layout_) {
+    result.choices.push_back(fmt::format("{}: layout {} is slower than the untuned kernel at {}: {} is kept",
+                                         work_.what, layout, finals->slower,
+                                         default_layout_.empty() ? "that one's" : default_layout_));
+    layout = default_layout_;
+    finals = play_finals(layout);
+  }
+  return finals && keep(result, std::move(finals->outcomes), finals->winners, layout);
+}
+
+std::optional<KernelSearch::Finals> KernelSearch::play_finals(const std::string &layout) {
+  Finals finals;
   for (auto &search : searches_) {
     for (size_t t = 0; t < threads(); ++t) {
       const int64_t arm = final_of(*search, t, layout);
-      if (arm < 0) return false;
-      winners.push_back(search->judge(t, arm));
-      found.push_back(search->outcome(t, winners.back(), arm));
+      if (arm < 0) return std::nullopt;
+      finals.winners.push_back(search->judge(t, arm));
+      finals.outcomes.push_back(search->outcome(t, finals.winners.back(), arm));
+      if (finals.slower.empty() && slower_than_default(finals.winners.back()))
+        finals.slower =
+            fmt::format("M={} on {} thread{} ({:.2f} of its speed)", search->problem(t).m, search->problem(t).threads,
+                        search->problem(t).threads == 1 ? "" : "s", finals.winners.back().speedup);
     }
     step_done();
   }
-  keep(result, std::move(found), winners, layout);
-  return true;
+  return finals;
 }
 
-void KernelSearch::keep(TuningResult &result, std::vector<Outcome> found, const std::vector<WinnerRecord> &winners,
+bool KernelSearch::keep(TuningResult &result, std::vector<Outcome> found, const std::vector<WinnerRecord> &winners,
                         const std::string &layout) {
   tools_.store.set_winners(winners);
   if (!load_code(tools_.store, found))
     throw Error(fmt::format("tuning database {}: code that was just proved cannot be read", tools_.store.place()));
-  append(result.companions, companions_of(layout));
+  const std::optional<std::vector<Outcome>> beside = companions_of(layout);
+  if (!beside) return false;
+  append(result.companions, *beside);
   append(result.outcomes, found);
+  return true;
 }
 
-std::vector<Outcome> KernelSearch::companions_of(const std::string &layout) {
-  return companions(tools_.store, tools_.farm, work_, tools_.target, layout, tools_.options);
+std::optional<std::vector<Outcome>> KernelSearch::companions_of(const std::string &layout) {
+  return companions(tools_.store, tools_.farm, work_, tools_.target, layout, tools_.options, tools_.ends);
+}
+
+Rejections KernelSearch::rejections() const {
+  Rejections why;
+  for (const auto &search : searches_) why.add(search->rejections());
+  return why;
+}
+
+double KernelSearch::seconds_in_pack() const {
+  double seconds = 0;
+  for (const auto &search : searches_) seconds += search->seconds_per_kernel();
+  return seconds;
+}
+
+bool KernelSearch::hopeless() const {
+  return std::any_of(searches_.begin(), searches_.end(),
+                     [](const auto &search) { return search->tried() > 0 && search->rejected() == search->tried(); });
 }
 
 void KernelSearch::step_done() { progress_.fraction += fraction_ / (2.0 * static_cast<double>(searches_.size())); }
@@ -156,7 +211,8 @@ void KernelSearch::explore(ProblemSearch &search, const std::set<std::string> &l
   first.insert(first.begin(), others.begin(), others.end());
   if (shipped.empty() && !first.empty()) shipped.push_back(first.front());
   std::vector<int64_t> arms = search.add(shipped);
-  search.prepare(arms, Clock::time_point::max());
+  // What takes longer would have no time left to be proved once more in the pack.
+  search.prepare(arms, Clock::now() + (tools_.ends - Clock::now()) / 2);
   for (int64_t arm : search.add_known(layouts)) arms.push_back(arm);
   for (int64_t arm : search.add(first)) arms.push_back(arm);
   search.prepare(arms, until);
@@ -193,28 +249,30 @@ int64_t KernelSearch::final_of(ProblemSearch &search, size_t t, const std::strin
   for (int64_t arm : search.arms_of(layout))
     if (search.timings(t).count(arm) > 0) arms.push_back(arm);
   if (arms.empty()) arms = search.arms_of(layout);
-  if (arms.empty()) return -1;
   std::sort(arms.begin(), arms.end(),
             [&](int64_t a, int64_t b) { return search.timings(t).quartile_us(a) < search.timings(t).quartile_us(b); });
+  // What is far slower than the best cannot win.
+  if (std::any_of(arms.begin(), arms.end(), [&](int64_t arm) { return !search.candidate(arm).slow; }))
+    std::erase_if(arms, [&](int64_t arm) { return search.candidate(arm).slow; });
   if (arms.size() > 3) arms.resize(3);
   const int64_t shipped = search.default_arm() >= 0 ? search.default_arm() : search.add_default(default_layout_);
   if (shipped >= 0) {
     if (search.problem(0).m == searches_.front()->problem(0).m)
       default_layout_ = search.candidate(shipped).schedule.layout;
-    search.prepare({shipped}, Clock::time_point::max());
+    search.prepare({shipped}, tools_.ends);
     if (search.candidate(shipped).ready) arms.insert(arms.begin(), shipped);
   }
+  if (arms.empty()) return -1;
   // The last word is worth a little more than the time that was meant for it.
-  const auto until = std::max(deadline_, Clock::now() + std::chrono::seconds(3));
+  const auto until = std::min(std::max(deadline_, Clock::now() + std::chrono::seconds(3)), tools_.ends);
   arms = play_final(arms, patience_.final_rounds, search.timings(t), search.measure(t, true, until));
-  for (int64_t arm : search.ready(arms)) {
-    if (arm == shipped && search.candidate(arm).schedule.layout != layout) continue;
-    // A lead over the default that is none leaves the default's schedule, fixed to these sizes or not, as good.
-    return arm;
-  }
+  // The default comes first among equals: a lead over it that is none leaves it as good.
+  for (int64_t arm : search.ready(arms))
+    if (arm != shipped || search.candidate(arm).schedule.layout == layout) return arm;
   return -1;
 }
 
+// No timing: the untuned schedules, unless the prior is sure of another. The one at M = 1 gives the layout.
 bool KernelSearch::estimate(TuningResult &result) {
   std::string layout;
   bool have_layout = false;
@@ -224,14 +282,17 @@ bool KernelSearch::estimate(TuningResult &result) {
     std::vector<schedules::Point> points = search->points();
     for (schedules::Point &point : points)
       if (have_layout && point.schedule.layout != layout) point.illegal = "another layout";
+    std::vector<size_t> order = choose_first(points, SIZE_MAX);
+    prefer_default(order, points, search->default_schedule(layout));
     int64_t winner = -1;
-    for (size_t i : choose_first(points, SIZE_MAX)) {
+    for (size_t i : order) {
       const std::vector<int64_t> arms = search->add({i});
-      search->prepare(arms, Clock::time_point::max());
+      search->prepare(arms, tools_.ends);
       if (const auto ready = search->ready(arms); !ready.empty()) {
         winner = ready.front();
         break;
       }
+      if (Clock::now() > tools_.ends) break;
     }
     if (winner < 0) return false;
     layout = search->candidate(winner).schedule.layout;
@@ -241,7 +302,7 @@ bool KernelSearch::estimate(TuningResult &result) {
       found.push_back(search->outcome(t, winners.back(), winner));
     }
   }
-  keep(result, std::move(found), winners, layout);
+  if (!keep(result, std::move(found), winners, layout)) return false;
   if (!layout.empty()) result.choices.push_back(fmt::format("{}: layout {} by prediction alone", work_.what, layout));
   return true;
 }

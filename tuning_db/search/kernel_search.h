@@ -3,6 +3,7 @@
 #pragma once
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -25,9 +26,21 @@ class KernelSearch {
   bool finished(TuningResult &result);
   // Gives false when the time did not suffice for a single candidate of some batch size.
   bool run(TuningResult &result);
+  Rejections rejections() const;
+  // How long proving its winners once more through the pack may take, by how long it took so far.
+  double seconds_in_pack() const;
+  // Whether for some batch size everything that was tried was rejected.
+  bool hopeless() const;
 
  private:
-  // No timing: the best prediction at M = 1 gives the layout, then the best prediction for each batch size.
+  // Winners of all batch sizes and thread counts in one layout, and where the first of them that is slower than the
+  // untuned kernel was met ("" when none is).
+  struct Finals {
+    std::vector<Outcome> outcomes;
+    std::vector<WinnerRecord> winners;
+    std::string slower;
+  };
+  std::optional<Finals> play_finals(const std::string &layout);
   bool estimate(TuningResult &result);
   // Tries candidates of a problem: the default, the first ones, then neighbours of the best.
   void explore(ProblemSearch &search, const std::set<std::string> &layouts, Clock::time_point until);
@@ -36,10 +49,11 @@ class KernelSearch {
   // The best few of this layout and the shipped default, together, with the roof in between. The default may win where
   // its weights lie the same way. Gives the winner, or -1 when nothing is ready.
   int64_t final_of(ProblemSearch &search, size_t thread, const std::string &layout);
-  // Stores the winners, and adds them with their code and the layout's companions to the result.
-  void keep(TuningResult &result, std::vector<Outcome> found, const std::vector<WinnerRecord> &winners,
+  // Stores the winners, and adds them with their code and the layout's companions to the result. False when the time
+  // did not suffice for those.
+  bool keep(TuningResult &result, std::vector<Outcome> found, const std::vector<WinnerRecord> &winners,
             const std::string &layout);
-  std::vector<Outcome> companions_of(const std::string &layout);
+  std::optional<std::vector<Outcome>> companions_of(const std::string &layout);
   // Each batch size is explored and then judged; together they are this kernel's part of the bar.
   void step_done();
   void say(int64_t m, const std::string &doing, const std::string &best);
@@ -52,7 +66,7 @@ class KernelSearch {
   double fraction_;
   Progress &progress_;
   std::vector<std::unique_ptr<ProblemSearch>> searches_;
-  std::string default_layout_;
+  std::string default_layout_;  // of the untuned kernel at the smallest M
 };
 
 }  // namespace bittern::tuning

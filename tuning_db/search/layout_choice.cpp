@@ -29,29 +29,20 @@ double weight_of(int64_t m, size_t buckets) {
   return m == 1 ? kDecodeWeight : (1 - kDecodeWeight) / static_cast<double>(buckets - 1);
 }
 
-// Slow-down of each layout against the best, averaged over thread counts. Layouts that were measured together are
+// Time of each layout relative to the best one's, averaged over thread counts. Layouts that were measured together are
 // compared by the rounds they share.
 std::map<std::string, double> relative_times(ProblemSearch &search, size_t threads) {
-  std::map<std::string, std::pair<double, size_t>> sums;
+  std::vector<std::map<std::string, double>> by_threads;
   for (size_t t = 0; t < threads; ++t) {
-    auto best = search.best_by_layout(t);
     const int64_t reference = best_arm(search, t);
     const double unit = search.timings(t).quartile_us(reference);
-    double fastest = 0;
-    for (auto &[layout, entry] : best) {
+    std::map<std::string, double> &times = by_threads.emplace_back();
+    for (const auto &[layout, entry] : search.best_by_layout(t)) {
       const bool together = search.timings(t).common(reference, entry.second) >= kPlayoffRounds;
-      entry.first = together ? 1 / search.timings(t).compare(reference, entry.second).ratio : entry.first / unit;
-      fastest = fastest == 0 ? entry.first : std::min(fastest, entry.first);
-    }
-    for (const auto &[layout, entry] : best) {
-      sums[layout].first += entry.first / fastest;
-      ++sums[layout].second;
+      times[layout] = together ? 1 / search.timings(t).compare(reference, entry.second).ratio : entry.first / unit;
     }
   }
-  std::map<std::string, double> result;
-  for (const auto &[layout, sum] : sums)
-    if (sum.second == threads) result[layout] = sum.first / static_cast<double>(sum.second);
-  return result;
+  return over_threads(by_threads);
 }
 
 }  // namespace
@@ -104,6 +95,7 @@ std::vector<LayoutTime> layout_times(ProblemSearch &search, const KernelWork &wo
       row.roof_read_gb_s = roof;
       const double bytes = weight_bytes(work.spec, problem.sizes()) * row.bits_per_weight / 2;
       row.read_share = roof > 0 ? bytes / roof / 1e3 / row.us : 0;
+      row.note = search.read_note(t, row.read_share, bytes);
       own.push_back(std::move(row));
     }
     std::sort(own.begin(), own.end(), [](const LayoutTime &a, const LayoutTime &b) { return a.us < b.us; });

@@ -79,6 +79,13 @@ size_t ProblemSearch::rejected() const {
       std::count_if(candidates_.begin(), candidates_.end(), [](const Candidate &c) { return !c.rejected.empty(); }));
 }
 
+Rejections ProblemSearch::rejections() const {
+  Rejections why;
+  for (const Candidate &c : candidates_)
+    if (!c.rejected.empty()) why.add(c.text, c.rejected);
+  return why;
+}
+
 int64_t ProblemSearch::insert(const schedules::Schedule &schedule, double prior, bool shipped_default) {
   Candidate candidate;
   candidate.schedule = schedule;
@@ -100,6 +107,12 @@ int64_t ProblemSearch::add_default(const std::string &layout) {
   default_ = insert(chosen->schedule, 0, true);
   register_rows({default_});
   return default_;
+}
+
+std::optional<schedules::Schedule> ProblemSearch::default_schedule(const std::string &layout) const {
+  const std::vector<schedules::Default> all = schedules::defaults(work_.spec, tools_.target);
+  const schedules::Default *chosen = dispatched(all, problems_.front().m, layout);
+  return chosen ? std::optional(chosen->schedule) : std::nullopt;
 }
 
 std::vector<int64_t> ProblemSearch::add(const std::vector<size_t> &points) {
@@ -178,6 +191,7 @@ void ProblemSearch::prepare(const std::vector<int64_t> &arms, Clock::time_point 
     order_arms.push_back(arm);
   }
   size_t ended = 0;
+  const auto start = Clock::now();
   make_stored(tools_.store, tools_.farm, std::move(orders), keys, deadline,
               [&](size_t i, const Made &made, const StoredCode &code) {
                 Candidate &c = candidates_[static_cast<size_t>(order_arms[i])];
@@ -191,6 +205,8 @@ void ProblemSearch::prepare(const std::vector<int64_t> &arms, Clock::time_point 
                 tools_.say(
                     fmt::format("{} {}/{} {}", c.ready ? "proved" : "rejected", ended, order_arms.size(), c.text), "");
               });
+  making_seconds_ += std::chrono::duration<double>(Clock::now() - start).count();
+  made_ += ended;
   load_samples(arms);
 }
 
@@ -203,7 +219,7 @@ void ProblemSearch::load_samples(const std::vector<int64_t> &arms) {
   if (arm_of.empty()) return;
   for (const Sample &sample : tools_.store.samples(ids_))
     if (const auto found = arm_of.find({sample.candidate, sample.object}); found != arm_of.end())
-      timings_[found->second.first].add(found->second.second, {sample.run, sample.round}, sample.us);
+      timings_[found->second.first].add(found->second.second, {sample.run, sample.round}, sample.us, sample.disturbed);
 }
 
 std::vector<int64_t> ProblemSearch::ready(const std::vector<int64_t> &arms) const {

@@ -1,7 +1,9 @@
 // One kernel at one batch size: its space, its candidates with all that is known of them, and their times per thread
 // count. Everything learnt goes to the database at once; what the database knows is not learnt again.
 #pragma once
+#include <chrono>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -18,6 +20,7 @@ struct Candidate {
   bool shipped_default = false;
   double prior = 0;
   bool ready = false;    // compiled, linked, proved
+  bool slow = false;     // far slower than the best: timed once, and in a final only
   std::string rejected;  // why it never will be
   int64_t object = 0, proof = 0;
   std::string library;
@@ -34,6 +37,7 @@ struct SearchTools {
   int64_t machine, run;
   const TunerOptions &options;
   std::function<void(const std::string &doing, const std::string &best)> say;
+  std::chrono::steady_clock::time_point ends;  // nothing is begun later, however little is found
 };
 
 class ProblemSearch {
@@ -48,10 +52,14 @@ class ProblemSearch {
   const Candidate &candidate(int64_t arm) const { return candidates_[static_cast<size_t>(arm)]; }
   Timings &timings(size_t thread) { return timings_[thread]; }
   size_t rejected() const;
+  Rejections rejections() const;
+  // Wall-clock seconds that a kernel of this problem took to be made and proved, on average; 0: none was.
+  double seconds_per_kernel() const { return made_ == 0 ? 0 : making_seconds_ / static_cast<double>(made_); }
   size_t tried() const;
 
   // The untuned kernel that dispatch would run; `layout` as its weights would lie ("" at M = 1: its own choice).
   int64_t add_default(const std::string &layout);
+  std::optional<schedules::Schedule> default_schedule(const std::string &layout) const;
   int64_t default_arm() const { return default_; }
   // Candidates for points; ready or rejected when prepare() has returned. Gives their arms.
   std::vector<int64_t> add(const std::vector<size_t> &points);
@@ -70,6 +78,8 @@ class ProblemSearch {
 
   // Median of the read bandwidth measured between rounds of this problem, GB/s; 0 when there is none.
   double read_roof(size_t thread) const;
+  // What to know of a share of it, for `bytes` a call.
+  std::string read_note(size_t thread, double share, double bytes) const;
 
   // The finished comparison as it goes into the database, from the samples of this problem.
   WinnerRecord judge(size_t thread, int64_t winner);
@@ -77,6 +87,10 @@ class ProblemSearch {
   Outcome outcome(size_t thread, const WinnerRecord &winner, int64_t arm);
 
  private:
+  struct Roofs {
+    std::vector<double> read_gb_s, int8_gop_s;
+  };
+  Roofs roofs(size_t thread) const;
   int64_t insert(const schedules::Schedule &schedule, double prior, bool shipped_default);
   void load_rows();
   void register_rows(const std::vector<int64_t> &arms);
@@ -84,7 +98,9 @@ class ProblemSearch {
   std::string object_key(const Candidate &candidate) const;
   CandidateRecord &row(size_t thread, int64_t arm);
   void set_status(int64_t arm, Status status, const std::string &reason = "");
-  bool measure_once(size_t thread, std::vector<int64_t> &arms, int rounds, bool roof);
+  double fastest_us(size_t thread) const;
+  bool measure_once(size_t thread, std::vector<int64_t> &arms, int rounds, bool roof, Clock::time_point deadline);
+  void add_times(size_t thread, const std::vector<int64_t> &arms, const TimeAnswer &answer);
   std::string best_text(size_t thread) const;
 
   SearchTools tools_;
@@ -100,6 +116,8 @@ class ProblemSearch {
   std::vector<Timings> timings_;
   int64_t default_ = -1;
   int64_t round_ = 0;
+  double making_seconds_ = 0;
+  size_t made_ = 0;
   int unexplained_ = 0;  // failures of the timing worker outside any kernel
 };
 

@@ -2,16 +2,29 @@
 #include <limits>
 
 #include "runtime/bench/kernel_bench.h"
+#include "runtime/roof/roof_note.h"
+#include "schedules/layout.h"
 #include "tuning_db/search/outcomes.h"
 #include "tuning_db/search/problem_search.h"
 
 namespace bittern::tuning {
 
-double ProblemSearch::read_roof(size_t thread) const {
-  std::vector<double> reads;
-  for (const RoofSample &roof : tools_.store.roofs({ids_[thread]}))
-    if (roof.kind == "read_gb_s") reads.push_back(roof.value);
-  return reads.empty() ? 0 : median(reads);
+// Medians of what was undisturbed where that is enough, else of all.
+ProblemSearch::Roofs ProblemSearch::roofs(size_t thread) const {
+  Roofs all, clean;
+  for (const RoofSample &roof : tools_.store.roofs({ids_[thread]})) {
+    const bool read = roof.kind == "read_gb_s";
+    (read ? all.read_gb_s : all.int8_gop_s).push_back(roof.value);
+    if (!roof.disturbed) (read ? clean.read_gb_s : clean.int8_gop_s).push_back(roof.value);
+  }
+  return clean.read_gb_s.size() + clean.int8_gop_s.size() >= 3 ? clean : all;
+}
+
+double ProblemSearch::read_roof(size_t thread) const { return median(roofs(thread).read_gb_s); }
+
+std::string ProblemSearch::read_note(size_t thread, double share, double bytes) const {
+  return runtime::roof_note(
+      {100 * share, 2, bytes, static_cast<double>(tools_.host.cache_bytes), roofs(thread).read_gb_s, 0});
 }
 
 WinnerRecord ProblemSearch::judge(size_t thread, int64_t winner) {
@@ -32,17 +45,22 @@ WinnerRecord ProblemSearch::judge(size_t thread, int64_t winner) {
   } else if (default_ == winner) {
     record.default_us = record.us_median;
   }
-  std::vector<double> reads, multiplies;
-  for (const RoofSample &roof : tools_.store.roofs({ids_[thread]}))
-    (roof.kind == "read_gb_s" ? reads : multiplies).push_back(roof.value);
-  record.roof_read_gb_s = median(reads);
-  record.roof_int8_gop_s = median(multiplies);
-  const double gb_s = weight_bytes(work_.spec, sizes_) / record.us_median / 1e3;
+  const Roofs roofs = this->roofs(thread);
+  record.roof_read_gb_s = median(roofs.read_gb_s);
+  record.roof_int8_gop_s = median(roofs.int8_gop_s);
+  const double bytes = weight_bytes(work_.spec, sizes_);
+  const double gb_s = bytes / record.us_median / 1e3;
   const double gop_s = 2 * multiply_adds(work_.spec, sizes_) / record.us_median / 1e3;
   const double unknown = std::numeric_limits<double>::infinity();
-  record.roof_pct =
-      runtime::roof_percent(problem.m, gb_s, gop_s, record.roof_read_gb_s > 0 ? record.roof_read_gb_s : unknown,
-                            record.roof_int8_gop_s > 0 ? record.roof_int8_gop_s : unknown);
+  const double read = record.roof_read_gb_s > 0 ? record.roof_read_gb_s : unknown;
+  record.roof_pct = runtime::roof_percent(problem.m, gb_s, gop_s, read,
+                                          record.roof_int8_gop_s > 0 ? record.roof_int8_gop_s : unknown);
+  const std::string &layout = candidate(winner).schedule.layout;
+  const bool by_bytes = 100 * gb_s / read >= record.roof_pct;  // this roof is the one that was taken
+  record.note = runtime::roof_note(
+      {record.roof_pct, layout.empty() ? 2 : schedules::find_layout(layout).bits_per_weight(), by_bytes ? bytes : 0,
+       static_cast<double>(tools_.host.cache_bytes), by_bytes ? roofs.read_gb_s : roofs.int8_gop_s,
+       timings.disturbed(winner, default_ >= 0 ? default_ : winner)});
   return record;
 }
 

@@ -75,56 +75,6 @@ std::vector<size_t> neighbours(const std::vector<Point> &points, const Schedule 
   return found;
 }
 
-size_t Timings::count(int64_t arm) const {
-  const auto row = table_.find(arm);
-  return row == table_.end() ? 0 : row->second.size();
-}
-
-double Timings::median_us(int64_t arm) const {
-  std::vector<double> values;
-  if (const auto row = table_.find(arm); row != table_.end())
-    for (const auto &sample : row->second) values.push_back(sample.second);
-  return median(values);
-}
-
-double Timings::quartile_us(int64_t arm) const {
-  std::vector<double> values;
-  if (const auto row = table_.find(arm); row != table_.end())
-    for (const auto &sample : row->second) values.push_back(sample.second);
-  if (values.empty()) return 0;
-  std::sort(values.begin(), values.end());
-  return values[(values.size() - 1) / 4];
-}
-
-Comparison Timings::compare(int64_t baseline, int64_t candidate) const {
-  std::vector<double> a, b;
-  const auto first = table_.find(baseline), second = table_.find(candidate);
-  if (first != table_.end() && second != table_.end())
-    for (const auto &[moment, us] : first->second)
-      if (const auto other = second->second.find(moment); other != second->second.end()) {
-        a.push_back(us);
-        b.push_back(other->second);
-      }
-  return tuning::compare(a, b);
-}
-
-size_t Timings::common(int64_t a, int64_t b) const {
-  const auto first = table_.find(a), second = table_.find(b);
-  if (first == table_.end() || second == table_.end()) return 0;
-  return static_cast<size_t>(std::count_if(first->second.begin(), first->second.end(), [&](const auto &sample) {
-    return second->second.count(sample.first) != 0;
-  }));
-}
-
-double Timings::median_beside(int64_t arm, int64_t other) const {
-  std::vector<double> values;
-  const auto mine = table_.find(arm), theirs = table_.find(other);
-  if (mine != table_.end() && theirs != table_.end())
-    for (const auto &[moment, us] : mine->second)
-      if (theirs->second.count(moment)) values.push_back(us);
-  return values.empty() ? median_us(arm) : median(values);
-}
-
 std::vector<int64_t> halve(std::vector<int64_t> arms, const std::vector<HalvingStage> &stages, size_t least,
                            Timings &timings, const Measure &measure) {
   const auto sort = [&] {
@@ -157,9 +107,32 @@ std::vector<int64_t> play_final(std::vector<int64_t> arms, int rounds, Timings &
   size_t shared = arms.size() < 2 ? timings.count(arms.empty() ? 0 : arms[0]) : SIZE_MAX;
   for (size_t i = 1; i < arms.size(); ++i) shared = std::min(shared, timings.common(arms[0], arms[i]));
   if (!arms.empty() && shared < static_cast<size_t>(rounds)) measure(arms, rounds - static_cast<int>(shared));
-  std::stable_sort(arms.begin(), arms.end(),
-                   [&](int64_t a, int64_t b) { return timings.median_us(a) < timings.median_us(b); });
+  std::vector<std::pair<double, int64_t>> order;  // time relative to the first one's
+  for (int64_t arm : arms) {
+    const bool together = arm == arms[0] || timings.common(arms[0], arm) > 0;
+    order.emplace_back(together ? 1 / timings.compare(arms[0], arm).ratio
+                                : timings.median_us(arm) / std::max(timings.median_us(arms[0]), 1e-9),
+                       arm);
+  }
+  std::stable_sort(order.begin(), order.end(), [](const auto &a, const auto &b) { return a.first < b.first; });
+  for (size_t i = 0; i < arms.size(); ++i) arms[i] = order[i].second;
   return arms;
+}
+
+std::map<std::string, double> over_threads(const std::vector<std::map<std::string, double>> &times) {
+  std::map<std::string, std::pair<double, size_t>> sums;
+  for (const auto &row : times) {
+    double fastest = std::numeric_limits<double>::infinity();
+    for (const auto &entry : row) fastest = std::min(fastest, entry.second);
+    for (const auto &[layout, us] : row) {
+      sums[layout].first += us / fastest;
+      ++sums[layout].second;
+    }
+  }
+  std::map<std::string, double> result;
+  for (const auto &[layout, sum] : sums)
+    if (sum.second == times.size()) result[layout] = sum.first / static_cast<double>(sum.second);
+  return result;
 }
 
 std::string choose_layout(const std::vector<std::map<std::string, double>> &times, const std::vector<double> &weights) {

@@ -7,11 +7,10 @@
 #include <map>
 #include <set>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "schedules/space.h"
-#include "tuning_db/proof/statistics.h"
+#include "tuning_db/search/timings.h"
 
 namespace bittern::tuning {
 
@@ -22,26 +21,6 @@ std::vector<size_t> choose_first(const std::vector<schedules::Point> &points, si
 // Legal points that differ from `from` in one parameter or in the layout, by prior; `known` ones left out.
 std::vector<size_t> neighbours(const std::vector<schedules::Point> &points, const schedules::Schedule &from,
                                const std::set<std::string> &known, size_t count);
-
-// Times of arms. Samples of equal (run, round) were taken one right after the other and may be compared pairwise.
-class Timings {
- public:
-  using Moment = std::pair<int64_t, int64_t>;  // run, round
-  void add(int64_t arm, Moment moment, double us) { table_[arm][moment] = us; }
-  size_t count(int64_t arm) const;
-  double median_us(int64_t arm) const;  // 0 when there are none
-  // What halving ranks by, 0 when there are none: the lower quartile. What disturbs a short timing only ever adds to
-  // it, so with few samples the faster ones tell more than the middle.
-  double quartile_us(int64_t arm) const;
-  // Rounds that both have.
-  Comparison compare(int64_t baseline, int64_t candidate) const;
-  size_t common(int64_t a, int64_t b) const;
-  // Median of `arm` over the rounds it shares with `other`; over all of its rounds when they share none.
-  double median_beside(int64_t arm, int64_t other) const;
-
- private:
-  std::map<int64_t, std::map<Moment, double>> table_;
-};
 
 // Measures the arms in interleaved rounds and adds the times; false when there is no time left.
 using Measure = std::function<bool(const std::vector<int64_t> &arms, int rounds)>;
@@ -56,8 +35,13 @@ struct HalvingStage {
 std::vector<int64_t> halve(std::vector<int64_t> arms, const std::vector<HalvingStage> &stages, size_t least,
                            Timings &timings, const Measure &measure);
 
-// Measures the finalists together until they share `rounds` rounds, and gives them best first.
+// Measures the finalists together until they share `rounds` rounds, and gives them best first by the rounds that each
+// shares with the first of them, which of equals stays in front.
 std::vector<int64_t> play_final(std::vector<int64_t> arms, int rounds, Timings &timings, const Measure &measure);
+
+// Times of layouts at each thread count as one: relative to the best of each count, averaged. A layout that was not
+// measured at all of them is left out: its mean would be over other things than the others'.
+std::map<std::string, double> over_threads(const std::vector<std::map<std::string, double>> &times);
 
 // One layout for all batch sizes. `times[bucket][layout]` is the best time found; `weights[bucket]` the mix. The cost
 // of a layout is the weighted sum of its slow-downs against the best layout of each bucket; one that lacks a bucket

@@ -76,6 +76,7 @@ void make_stored(Store &store, Farm &farm, std::vector<Order> orders, const std:
   }
   farm.make(wanted, deadline, [&](size_t number, Made &made) {
     const size_t i = of[number];
+    if (!made.reached) return;
     StoredCode stored;
     if (made.code) {
       const auto found = known.find(keys[i].key);

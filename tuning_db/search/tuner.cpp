@@ -90,16 +90,21 @@ TuningResult Tuner::run(const std::vector<KernelWork> &works) {
   const auto seconds = [](double s) {
     return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(s));
   };
-  deadline_ = start + seconds(limit * (1 - kPackShare));
+  double in_pack = 0;  // seconds that the pack will take, by what its kernels took
   try {
     for (size_t i = 0; i < works.size(); ++i) {
       const KernelWork &work = works[i];
+      deadline_ = start + seconds(limit - std::max(limit * kPackShare, in_pack));
       progress_.fraction = static_cast<double>(i) / static_cast<double>(works.size());
       const auto share = (deadline_ - Clock::now()) / static_cast<int64_t>(works.size() - i);
-      const SearchTools tools{store_, *farm_, *timer_, runner_.get(), host_, target_, machine_, run_, options_, {}};
+      const SearchTools tools{store_, *farm_,   *timer_, runner_.get(), host_, target_, machine_,
+                              run_,   options_, {},      deadline_};
       KernelSearch search(tools, work, Clock::now() + share, 1.0 / static_cast<double>(works.size()), progress_);
       if (!options_.again && !options_.compare && search.finished(result)) continue;
-      if (Clock::now() >= deadline_ || !search.run(result)) result.unreached.push_back(work.what);
+      if (Clock::now() >= deadline_ || !search.run(result))
+        (search.hopeless() ? result.hopeless : result.unreached).push_back(work.what);
+      in_pack += search.seconds_in_pack();
+      if (Rejections why = search.rejections(); !why.empty()) result.rejections[work.what].add(why);
     }
   } catch (const Interrupted &) {
     result.interrupted = true;

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "schedules/target.h"
 #include "tuning_db/making/farm.h"
 #include "tuning_db/records/store.h"
+#include "tuning_db/search/rejections.h"
 #include "tuning_db/workers/run_folder.h"
 
 namespace bittern::tuning {
@@ -59,6 +61,7 @@ struct LayoutTime {
   double operations = 0;       // vector instructions a weight by the schedule's own count, all tokens; 0: not known
   double roof_read_gb_s = 0;   // measured between the rounds
   double read_share = 0;       // of its time that reading the layout's bytes at the roof would take
+  std::string note;            // what to know of that share
   bool bytes_bind() const { return read_share >= 0.8; }
 };
 
@@ -86,10 +89,12 @@ struct TunerOptions {
 
 struct TuningResult {
   std::vector<Outcome> outcomes;
-  std::vector<std::string> unreached;  // problems the time did not suffice for
-  std::vector<Outcome> companions;     // that the winners' layouts need beside them in a pack
-  std::vector<std::string> choices;    // a line per layout choice: what was weighed
-  std::vector<LayoutTime> layouts;     // when options.compare is set
+  std::vector<std::string> unreached;            // problems the time did not suffice for
+  std::vector<std::string> hopeless;             // problems whose every candidate that was tried was rejected
+  std::map<std::string, Rejections> rejections;  // by KernelWork::what
+  std::vector<Outcome> companions;               // that the winners' layouts need beside them in a pack
+  std::vector<std::string> choices;              // a line per layout choice: what was weighed
+  std::vector<LayoutTime> layouts;               // when options.compare is set
   bool interrupted = false;
 };
 

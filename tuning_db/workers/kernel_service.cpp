@@ -20,6 +20,7 @@
 #include "runtime/machine/machine.h"
 #include "tuning_db/proof/proof.h"
 #include "tuning_db/workers/arena.h"
+#include "tuning_db/workers/rounds.h"
 
 namespace bittern::tuning {
 namespace {
@@ -132,28 +133,31 @@ TimeAnswer KernelService::time(const TimeRequest &request) {
   std::vector<const bt_kernel *> kernels;
   for (const std::string &path : request.libraries) kernels.push_back(&kernel(path, 0));
   arena_->keep_only(kernels);
-  const auto timed = [&](size_t i, int calls) {
+  RoundsSources sources;
+  sources.run = [&](size_t i, int calls) {
     say_status(fmt::format("timing {}", kernels[i]->schedule), static_cast<int64_t>(i));
     set_call_alarm(request.call_ms);
     const double us = arena_->run(*kernels[i], crew.pool, calls) / calls;
     set_call_alarm(0);
     return us;
   };
+  sources.disturbance = disturbance_now;
+  if (request.read_roof) sources.read_roof = [&] { return crew.roof->sample_read(); };
+  if (request.multiply_roof) sources.multiply_roof = [&] { return crew.roof->sample_multiply(); };
+  const RoundsResult result =
+      measure_rounds({kernels.size(), request.rounds, request.block_us, request.slow_us, request.budget_us}, sources);
   TimeAnswer answer;
-  for (size_t i = 0; i < kernels.size(); ++i) {
-    timed(i, 1);  // makes its copies and brings in its code
-    answer.calls.push_back(static_cast<int>(std::clamp(request.block_us / std::max(timed(i, 2), 0.05), 1.0, 20000.0)));
-  }
-  for (int round = 0; round < request.rounds; ++round) {
-    std::vector<double> row(kernels.size());
-    // Another one goes first each round, so that none always follows the same neighbour.
-    for (size_t turn = 0; turn < kernels.size(); ++turn) {
-      const size_t i = (turn + static_cast<size_t>(round)) % kernels.size();
-      row[i] = timed(i, answer.calls[i]);
+  answer.calls = result.calls;
+  answer.slow.assign(result.slow.begin(), result.slow.end());
+  answer.read_gb_s = result.read_gb_s;
+  answer.int8_gop_s = result.int8_gop_s;
+  for (const std::vector<TimedBlock> &row : result.samples) {
+    std::vector<double> &us = answer.samples.emplace_back();
+    std::vector<int> &disturbed = answer.disturbed.emplace_back();
+    for (const TimedBlock &block : row) {
+      us.push_back(block.us);
+      disturbed.push_back(block.disturbed);
     }
-    answer.samples.push_back(row);
-    if (request.read_roof) answer.read_gb_s.push_back(crew.roof->sample_read());
-    if (request.multiply_roof) answer.int8_gop_s.push_back(crew.roof->sample_multiply());
   }
   return answer;
 }

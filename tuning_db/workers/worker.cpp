@@ -189,6 +189,10 @@ IncomingAnswer Worker::exchange(const std::string &line, double limit_seconds) {
       stop();
       throw Interrupted();
     }
+    if (Clock::now() > deadline_) {
+      stop();
+      throw OutOfTime();
+    }
     if (Clock::now() > deadline) fail(RejectionKind::Timeout, fmt::format("no answer after {:.0f} s", limit_seconds));
     pollfd waiting{socket_, event, 0};
     return poll(&waiting, 1, 50) > 0;

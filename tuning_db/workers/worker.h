@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <string>
 #include <vector>
@@ -39,8 +40,15 @@ class Interrupted : public Error {
   Interrupted() : Error("interrupted") {}
 };
 
+// The time that was set for requests is over; nothing is known of what was asked.
+class OutOfTime : public Error {
+ public:
+  OutOfTime() : Error("the time is over") {}
+};
+
 class Worker {
  public:
+  using Clock = std::chrono::steady_clock;
   // `cancel`, when given, is looked at while waiting.
   explicit Worker(WorkerCommand command, const std::atomic<bool> *cancel = nullptr);
   ~Worker();
@@ -61,6 +69,8 @@ class Worker {
   }
   // A line for a line, whatever they hold. Throws WorkerFailure or Interrupted.
   IncomingAnswer exchange(const std::string &line, double limit_seconds);
+  // From then on calls end, those under way too, and throw OutOfTime.
+  void set_deadline(Clock::time_point deadline) { deadline_ = deadline; }
   // Ends the process; the next call starts another.
   void stop();
   int restarts() const { return restarts_; }
@@ -78,6 +88,7 @@ class Worker {
   int socket_ = -1, errors_ = -1;
   struct WorkerStatus *status_ = nullptr;  // shared page
   int restarts_ = -1;
+  Clock::time_point deadline_ = Clock::time_point::max();
 };
 
 inline constexpr int kWorkerSocket = 3, kWorkerStatus = 4;  // file descriptors of a worker

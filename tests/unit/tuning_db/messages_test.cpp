@@ -92,7 +92,8 @@ TEST_CASE("requests come back as they were sent") {
   const ProofQuestion question{"kernel", "00ff", {{"M", 1}}, {{{"M", 1}}, {}}, 3, ""};
   comes_back(ProveRequest{question, "a.so", 7, 20000});
   comes_back(ExpectRequest{question, descriptor()});
-  comes_back(TimeRequest{"kernel", {{"M", 1}}, 2, {"a.so", "b.so"}, 9, 1500.5, int64_t{1} << 40, true, false, 60000});
+  comes_back(TimeRequest{
+      "kernel", {{"M", 1}}, 2, {"a.so", "b.so"}, 9, 1500.5, 1e6, 2e6, int64_t{1} << 40, true, false, 60000});
 }
 
 TEST_CASE("answers and failures come back as they were sent") {
@@ -101,7 +102,7 @@ TEST_CASE("answers and failures come back as they were sent") {
   answer_comes_back(CompileAnswer{{"a.0.o", "a.1.o"}, descriptor(), 12.25});
   answer_comes_back(LinkAnswer());
   answer_comes_back(ProveAnswer{true, "", {"random", "zeros"}, "ref", "id", 17});
-  answer_comes_back(TimeAnswer{{{1.5, 2.5}, {0.1, 1e-300}}, {3, 4}, {27.5}, {}});
+  answer_comes_back(TimeAnswer{{{1.5, 2.5}, {0.1, 1e-300}}, {{0, 1}, {0, 0}}, {0, 1}, {3, 4}, {27.5}, {}});
   for (int kind = 0; kind <= static_cast<int>(RejectionKind::BadRequest); ++kind) {
     const Failure failure{static_cast<RejectionKind>(kind), kind - 1, "died of \"it\"\n"};
     const IncomingAnswer incoming = read_answer(failure_line(failure, 9));

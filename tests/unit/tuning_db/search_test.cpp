@@ -146,3 +146,50 @@ TEST_CASE("the layout follows the mix, decode first") {
   CHECK(choose_layout({{{"", 5}}}, {1}) == "");
   CHECK(choose_layout({}, {}) == "");
 }
+
+TEST_CASE("a layout that was measured at some thread counts only is left out") {
+  using Times = std::map<std::string, double>;
+  // "b" is the best of the one count it was measured at.
+  CHECK(over_threads({{{"a", 100}, {"b", 50}}, {{"a", 60}, {"c", 30}}}) == Times{{"a", 2}});
+  CHECK(over_threads({{{"a", 100}, {"b", 50}}, {{"a", 60}, {"b", 90}}}) == Times{{"a", 1.5}, {"b", 1.25}});
+  CHECK(over_threads({{{"a", 7}}}) == Times{{"a", 1}});
+  CHECK(over_threads({{}, {{"a", 1}}}).empty());
+  CHECK(over_threads({}).empty());
+}
+
+TEST_CASE("finalists are ranked by the rounds they share with the first, not by what they were given elsewhere") {
+  Timings timings;
+  // The second is slower in every round they share; in a quiet minute before it was alone.
+  for (int round = 0; round < 9; ++round) timings.add(1, {1, round}, 40);
+  for (int round = 0; round < 9; ++round) {
+    timings.add(0, {2, round}, 100);
+    timings.add(1, {2, round}, 110);
+  }
+  const Measure none = [](const std::vector<int64_t> &, int) { return true; };
+  CHECK(timings.median_us(1) < timings.median_us(0));
+  CHECK(play_final({0, 1}, 9, timings, none) == std::vector<int64_t>{0, 1});
+  // Of equals the first stays in front.
+  for (int round = 0; round < 9; ++round) timings.add(2, {2, round}, 100);
+  CHECK(play_final({0, 1, 2}, 9, timings, none) == std::vector<int64_t>{0, 2, 1});
+}
+
+TEST_CASE("disturbed samples are left out where there are enough others, and counted") {
+  Timings timings;
+  for (int round = 0; round < 12; ++round) {
+    const bool busy = round % 2 == 1;
+    timings.add(0, {1, round}, 100, busy);
+    timings.add(1, {1, round}, busy ? 400 : 90, busy);
+  }
+  CHECK(timings.median_us(1) == 90);
+  CHECK(timings.quartile_us(1) == 90);
+  CHECK(timings.compare(0, 1).ratio == doctest::Approx(100.0 / 90));
+  CHECK_FALSE(timings.compare(0, 1).tie);
+  CHECK(timings.median_beside(1, 0) == 90);
+  CHECK(timings.disturbed(0, 1) == 0.5);
+  // All there is: better than nothing.
+  Timings busy;
+  for (int round = 0; round < 4; ++round) busy.add(0, {1, round}, 50, true);
+  CHECK(busy.median_us(0) == 50);
+  CHECK(busy.disturbed(0, 0) == 1);
+  CHECK(busy.disturbed(0, 1) == 0);
+}

@@ -3,7 +3,9 @@
 
 #include <doctest/doctest.h>
 
+#include <limits>
 #include <random>
+#include <utility>
 
 using bittern::tuning::compare;
 using bittern::tuning::median;
@@ -55,4 +57,21 @@ TEST_CASE("a difference below half a percent is a tie however sure it is") {
   const std::vector<double> a(40, 1000), b(40, 998);
   CHECK(compare(a, b).tie);
   CHECK_FALSE(compare(a, std::vector<double>(40, 950)).tie);
+}
+
+TEST_CASE("the ends of the interval are the ranks that the sign test gives") {
+  const auto ends = [](int n) {
+    std::vector<double> baseline, candidate(static_cast<size_t>(n), 1.0);
+    for (int i = 1; i <= n; ++i) baseline.push_back(i);  // ratios 1 .. n
+    const auto result = compare(baseline, candidate);
+    return std::pair(result.low, result.high);
+  };
+  CHECK(ends(11) == std::pair(2.0, 10.0));
+  CHECK(ends(8) == std::pair(1.0, 8.0));
+  CHECK(ends(6) == std::pair(1.0, 6.0));
+  CHECK(ends(21) == std::pair(6.0, 16.0));
+  for (int n = 1; n <= 5; ++n) {  // however they look
+    CHECK(ends(n) == std::pair(0.0, std::numeric_limits<double>::infinity()));
+    CHECK(compare(std::vector<double>(static_cast<size_t>(n), 9), std::vector<double>(static_cast<size_t>(n), 1)).tie);
+  }
 }
