@@ -32,7 +32,7 @@ TuneCommand small_tune() {
   tune.work.batch = {1, 8};
   tune.threads = {1};
   tune.patience = patience ? patience : "quick";
-  tune.time_limit = 40;
+  tune.time_limit = 600;  // what is tried is counted, however busy the machine is
   tune.quiet = true;
   tune.json = true;
   tune.worker = test_worker();
