@@ -1,14 +1,13 @@
 // See dispatch.h.
 #include "runtime/kernels/dispatch.h"
 
-#include <bit>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <tuple>
 
 #include "runtime/error.h"
 #include "runtime/kernels/pack_loader.h"
+#include "runtime/kernels/preference.h"
 #include "runtime/kernels/scalar/scalar.h"
 #include "runtime/machine/machine.h"
 
@@ -24,9 +23,6 @@ constexpr const char *kNames[] = {"tuned", "default", "scalar"};
 bool same_layout(const bt_layout *a, const bt_layout *b) {
   return a == b || (a && b && !std::strcmp(a->name, b->name) && !std::strcmp(a->version, b->version));
 }
-
-// Smaller is better; fields in order of importance.
-using Rank = std::tuple<bool, int, int, int, int, int, int64_t, size_t>;
 
 }  // namespace
 
@@ -70,28 +66,22 @@ void KernelSet::add(const bt_pack &pack, KernelOrigin origin) {
 const bt_kernel *KernelSet::find(Role role, const std::vector<int64_t> &sizes, const bt_layout *layout) const {
   const std::vector<Candidate> &candidates = by_role_[static_cast<size_t>(role)];
   const bt_kernel *best = nullptr;
-  Rank best_rank;
+  Preference least;
   for (size_t i = 0; i < candidates.size(); ++i) {
     const bt_kernel *k = candidates[i].kernel;
     if (excluded_.count(k) || (layout && !same_layout(k->layout, layout))) continue;
     bool fits = true;
-    int open = 0;  // sizes that the kernel was not made for: it may have been tuned on other ones
+    int open = 0;
     for (size_t s = 0; s < sizes.size(); ++s) {
       fits = fits && (k->fixed[s] < 0 || k->fixed[s] == sizes[s]);
       open += k->fixed[s] < 0 ? 1 : 0;
     }
     if (!fits) continue;
-    const Rank rank = {sizes[0] < k->m_min || sizes[0] > k->m_max,
-                       static_cast<int>(candidates[i].origin),
-                       open,
-                       std::abs(k->threads - threads_),
-                       k->threads,
-                       -static_cast<int>(std::bit_width(k->isa_needs)),
-                       k->m_max - k->m_min,
-                       i};
-    if (!best || rank < best_rank) {
+    const Preference mine =
+        preference({candidates[i].origin, k->m_min, k->m_max, open, k->threads, k->isa_needs}, sizes[0], threads_);
+    if (!best || mine < least) {
       best = k;
-      best_rank = rank;
+      least = mine;
     }
   }
   if (!best)

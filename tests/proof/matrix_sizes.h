@@ -9,6 +9,7 @@
 
 #include "compiler/error.h"
 #include "compiler/verifier.h"
+#include "tuning_db/proof/cost.h"
 #include "tuning_db/proof/problem.h"
 
 namespace bittern::test {

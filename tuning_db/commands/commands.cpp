@@ -20,6 +20,7 @@
 #include "tuning_db/commands/progress.h"
 #include "tuning_db/commands/report.h"
 #include "tuning_db/packs/pack_writer.h"
+#include "tuning_db/proof/dims.h"
 #include "tuning_db/records/open_store.h"
 #include "tuning_db/records/stored_winners.h"
 #include "tuning_db/search/stored_kernels.h"

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "compiler/parser.h"
+#include "tuning_db/proof/cost.h"
 
 namespace bittern::tuning {
 namespace {

@@ -13,6 +13,7 @@
 #include "compiler/printer.h"
 #include "runtime/machine/machine.h"
 #include "schedules/space.h"
+#include "tuning_db/making/default_choice.h"
 #include "tuning_db/records/stored_winners.h"
 
 namespace bittern::tuning {
@@ -73,16 +74,6 @@ std::vector<Winner> winners(Store &store, const compiler::KernelSpec &spec, cons
   return best;
 }
 
-// Of the schedules that ship, the one that dispatch takes for M: the narrowest range, of equals the first.
-const Default *shipped_for(const std::vector<Default> &all, int64_t m, const std::string &layout) {
-  const Default *best = nullptr;
-  for (const Default &d : all) {
-    if (m < d.m_min || m > d.m_max || d.schedule.layout != layout) continue;
-    if (!best || d.m_max - d.m_min < best->m_max - best->m_min) best = &d;
-  }
-  return best;
-}
-
 // Kernels for all M, in order: winners where there are some, shipped schedules between them.
 std::vector<EmitKernel> cover(const compiler::KernelSpec &spec, const Target &target, const compiler::Sizes &fixed,
                               const std::vector<Winner> &tuned) {
@@ -91,10 +82,10 @@ std::vector<EmitKernel> cover(const compiler::KernelSpec &spec, const Target &ta
   if (!tuned.empty()) {
     layout = tuned.front().schedule.layout;
   } else {
-    // An untuned machine stores weights in the layout of the first default for M = 1.
-    const auto first = std::find_if(shipped.begin(), shipped.end(), [](const Default &d) { return d.m_min <= 1; });
-    if (first == shipped.end()) throw Error(fmt::format("kernel {} has no schedule for {}", spec.name, target.name));
-    layout = first->schedule.layout;
+    // An untuned machine stores weights as decoding wants them.
+    const Default *decode = dispatched_default(shipped, 1, "", Defaults::BuiltIn);
+    if (!decode) throw Error(fmt::format("kernel {} has no schedule for {}", spec.name, target.name));
+    layout = decode->schedule.layout;
   }
   // Where one kernel may end and the next begin.
   std::vector<int64_t> starts = {1};
@@ -125,7 +116,7 @@ std::vector<EmitKernel> cover(const compiler::KernelSpec &spec, const Target &ta
       kernel.schedule = winner->schedule;
       kernel.recorded = winner->object;
       kernel.recorded_proof = winner->proof;
-    } else if (const Default *d = shipped_for(shipped, kernel.m_min, layout)) {
+    } else if (const Default *d = dispatched_default(shipped, kernel.m_min, layout, Defaults::All)) {
       kernel.schedule = d->schedule;
     } else {
       throw Error(fmt::format("kernel {} has no schedule for {}, layout \"{}\" and M = {}", spec.name, target.name,

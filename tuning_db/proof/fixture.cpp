@@ -9,6 +9,7 @@
 #include <iterator>
 #include <optional>
 
+#include "tuning_db/proof/cost.h"
 #include "tuning_db/proof/interpret.h"
 #include "tuning_db/proof/problem.h"
 #include "tuning_db/proof/reference.h"

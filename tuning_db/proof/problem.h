@@ -7,17 +7,9 @@
 
 #include "compiler/ir.h"
 #include "runtime/io/sha256.h"
+#include "tuning_db/proof/buckets.h"
 
 namespace bittern::tuning {
-
-// M is bucketed, since one schedule rarely suits a single token and a prompt.
-struct Bucket {
-  int64_t m_min, m_max;
-};
-// 1, 2, 3-4, 5-8, 9-16, 17-32 and everything above.
-const std::vector<Bucket> &buckets();
-const Bucket &bucket_of(int64_t m);
-std::string print_bucket(const Bucket &);  // "1", "5-8", "33+"
 
 struct Problem {
   std::string spec_name, spec_hash, spec_text;  // the text is canonical: it alone rebuilds the spec
@@ -44,16 +36,6 @@ Problem make_problem(const compiler::KernelSpec &spec, const compiler::Sizes &fi
 // The sizes a tuned kernel is compiled for. All of `fixed`, but for operands beyond 256 MiB (output heads) the largest
 // stays an argument: fixing it gains nothing there, and free it can be proved at small values.
 compiler::Sizes compiled_sizes(const compiler::KernelSpec &spec, const Problem &problem);
-
-// Multiply-adds of one call (the products under its sums), and the bytes a call must read and write at least once;
-// a ternary weight counts a quarter of a byte.
-double multiply_adds(const compiler::KernelSpec &spec, const compiler::Sizes &sizes);
-double touched_bytes(const compiler::KernelSpec &spec, const compiler::Sizes &sizes);
-// Bytes of the operands that do not grow with M, vectors left out when there are matrices: what GB/s counts.
-double weight_bytes(const compiler::KernelSpec &spec, const compiler::Sizes &sizes);
-
-// "M=1,N=256,K=512". Throws Error that quotes what cannot be read.
-compiler::Sizes parse_dims(const std::string &text);
 
 using runtime::sha256_hex;
 

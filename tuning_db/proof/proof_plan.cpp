@@ -7,6 +7,7 @@
 
 #include "compiler/error.h"
 #include "compiler/verifier.h"
+#include "tuning_db/proof/cost.h"
 #include "tuning_db/proof/problem.h"
 #include "tuning_db/proof/proof.h"
 

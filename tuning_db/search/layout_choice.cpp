@@ -8,6 +8,7 @@
 
 #include "schedules/layout.h"
 #include "schedules/space.h"
+#include "tuning_db/proof/cost.h"
 #include "tuning_db/search/search.h"
 
 namespace bittern::tuning {

@@ -1,6 +1,7 @@
 #include "tuning_db/search/outcomes.h"
 
 #include "schedules/schedule.h"
+#include "tuning_db/proof/cost.h"
 
 namespace bittern::tuning {
 

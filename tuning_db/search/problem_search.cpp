@@ -6,22 +6,13 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "tuning_db/making/default_choice.h"
 #include "tuning_db/search/stored_kernels.h"
 
 namespace bittern::tuning {
 namespace {
 
 using nlohmann::json;
-
-// Of the untuned kernels for this M, the one that dispatch takes: the narrowest range, of equals the first.
-const schedules::Default *dispatched(const std::vector<schedules::Default> &all, int64_t m, const std::string &layout) {
-  const schedules::Default *best = nullptr;
-  for (const schedules::Default &d : all) {
-    if (!d.built_in || m < d.m_min || m > d.m_max || (!layout.empty() && d.schedule.layout != layout)) continue;
-    if (!best || d.m_max - d.m_min < best->m_max - best->m_min) best = &d;
-  }
-  return best;
-}
 
 }  // namespace
 
@@ -102,7 +93,7 @@ int64_t ProblemSearch::insert(const schedules::Schedule &schedule, double prior,
 
 int64_t ProblemSearch::add_default(const std::string &layout) {
   const std::vector<schedules::Default> all = schedules::defaults(work_.spec, tools_.target);
-  const schedules::Default *chosen = dispatched(all, problems_.front().m, layout);
+  const schedules::Default *chosen = dispatched_default(all, problems_.front().m, layout, Defaults::BuiltIn);
   if (!chosen) return -1;
   default_ = insert(chosen->schedule, 0, true);
   register_rows({default_});

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "compiler/error.h"
+#include "tuning_db/proof/cost.h"
 #include "tuning_db/search/problem_search.h"
 
 namespace bittern::tuning {

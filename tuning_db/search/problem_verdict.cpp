@@ -4,6 +4,7 @@
 #include "runtime/bench/kernel_bench.h"
 #include "runtime/roof/roof_note.h"
 #include "schedules/layout.h"
+#include "tuning_db/proof/cost.h"
 #include "tuning_db/search/outcomes.h"
 #include "tuning_db/search/problem_search.h"
 

@@ -7,6 +7,7 @@
 
 #include "compiler/error.h"
 #include "runtime/machine/machine.h"
+#include "tuning_db/proof/cost.h"
 #include "tuning_db/search/kernel_search.h"
 
 namespace bittern::tuning {

@@ -6,6 +6,8 @@
 #include "compiler/error.h"
 #include "compiler/library.h"
 #include "compiler/parser.h"
+#include "tuning_db/proof/cost.h"
+#include "tuning_db/proof/dims.h"
 
 using namespace bittern;
 using namespace bittern::tuning;
