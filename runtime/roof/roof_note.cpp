@@ -27,12 +27,12 @@ std::string roof_note(const RoofEvidence &e) {
     const double stored = e.percent * e.bits_per_weight / 2;
     if (e.bits_per_weight < 2 && stored <= kMostPercent)
       say(fmt::format("above the roof since 2 bits a weight are counted and {:.2f} stored", e.bits_per_weight));
+    else if (roof.disagrees())
+      say("above the roof, which was measured too low");
     else if (e.operand_bytes > 0 && e.operand_bytes < e.cache_bytes)
       say(fmt::format("above the roof of memory since its {:.2g} MB fit the caches", e.operand_bytes / 1e6));
-    else if (!roof.disagrees())
-      say("above the roof: it reads less than is counted, or the roof was measured too low");
     else
-      say("above the roof, which was measured too low");
+      say("above the roof: it reads less than is counted, or the roof was measured too low");
   }
   if (roof.disagrees())
     say(fmt::format("the machine was busy: samples of the roof from {:.3g} to {:.3g}", roof.low, roof.high));

@@ -29,6 +29,7 @@ TEST_CASE("no share above 110 is without a reason") {
   CHECK(contains(roof_note({939, 1.6, 4e9, 1e8, kSteady, 0}), "reads less than is counted"));
   CHECK(contains(roof_note({939, 2, 4e6, 1e8, kSteady, 0}), "4 MB fit the caches"));
   CHECK(contains(roof_note({939, 2, 4e9, 1e8, {5, 20, 21, 20, 22, 6, 20}, 0}), "measured too low"));
+  CHECK(contains(roof_note({939, 2, 4e6, 1e8, {5, 20, 21, 20, 22, 6, 20}, 0}), "measured too low"));
 }
 
 TEST_CASE("samples of the roof that disagree are told, a single one that is off is not") {
