@@ -5,7 +5,9 @@
 
 #include "codegen/halide/halide_backend.h"
 #include "codegen/llvm/llvm_backend.h"
+#include "compiler/bounds.h"
 #include "compiler/error.h"
+#include "compiler/source.h"
 #include "schedules/space.h"
 
 namespace bittern::codegen {
@@ -33,6 +35,8 @@ std::optional<std::string> sums_overflow(const Request &request) {
 
 Compiled compile(const Request &request) {
   const Backend &backend = find_backend(request.schedule.backend);
+  if (const auto fault = compiler::value_fault(request.spec, request.fixed); fault && !request.unchecked)
+    compiler::fail_at({request.spec.name, {}}, fault->at, fault->text);
   // What legality has promised, held once more to the code that is about to be made.
   if (const auto overflow = sums_overflow(request)) throw Error(*overflow);
   return backend.compile(request);

@@ -69,22 +69,72 @@ std::optional<std::string> accumulator_overflow(int64_t max_code, int64_t max_ac
 
 int64_t max_terms_int16(Interval code, Interval act) { return max_terms(product(code, act), 16); }
 
-std::optional<std::string> check_i32_sums(const KernelSpec &spec, const Sizes &sizes) {
-  RangeAnalysis analysis(spec, sizes);
-  std::optional<std::string> reason;
-  for (const Definition &d : spec.definitions)
+namespace {
+
+std::string unfit(const Expr &e, const RangeAnalysis::Range &from) {
+  if (e.type == Type::I8)
+    return fmt::format("{} is not proved to fit in i8: found {} .. {}; clamp it, as in i8(min(max(x, -128), 127))",
+                       print_expr(e.args[0]), from.ints.lo, from.ints.hi);
+  return fmt::format(
+      "{} is not proved to fit in i32: found {}{} .. {}; clamp it, as in i32(min(max(x, -128.0), 127.0)), where x "
+      "stands "
+      "first in max so that a NaN gives the bound",
+      print_expr(e.args[0]), from.nan ? "NaN or " : "", from.lo, from.hi);
+}
+
+}  // namespace
+
+std::optional<ValueFault> value_fault(const KernelSpec &spec, const Sizes &sizes) {
+  RangeAnalysis analysis(spec, sizes), values(spec, sizes);
+  std::optional<ValueFault> fault;
+  const Definition *definition = nullptr;
+  const auto report = [&](const Expr &e, std::string text) {
+    // Nodes of library functions have no place of their own.
+    if (!fault) fault = ValueFault{e.loc.line ? e.loc : definition->loc, std::move(text)};
+  };
+  values.on_unfit = [&](const Expr &e, const RangeAnalysis::Range &from) {
+    if (!from.open) report(e, unfit(e, from));
+  };
+  for (const Definition &d : spec.definitions) {
+    definition = &d;
     analysis.each(d, [&](const ExprPtr &e, const RangeAnalysis::Scope &scope) {
-      if (reason || e->op != Op::Sum || e->type != Type::I32) return;
+      if (e == d.value) values.of(e, scope);
+      if (fault || e->op != Op::Sum || e->type != Type::I32) return;
       RangeAnalysis::Scope inner = scope;
-      const int64_t terms = std::max<int64_t>(analysis.of(e->args[0], scope).ints.hi, 0);
-      inner.vars[e->name] = {{0, std::max<int64_t>(terms - 1, 0)}, 0, 0, false};
-      const Interval body = analysis.of(e->args[1], inner).ints;
-      const int64_t safe = max_terms(body, 32);
-      if (terms > safe)
-        reason = fmt::format("{}: the sum of {} terms in {} .. {} can overflow int32; at most {} are safe", d.tensor,
-                             terms, body.lo, body.hi, safe);
+      const RangeAnalysis::Range count = analysis.of(e->args[0], scope);
+      const int64_t terms = std::max<int64_t>(count.ints.hi, 0);
+      inner.vars[e->name] = {{0, std::max<int64_t>(terms - 1, 0)}, 0, 0, false, count.open};
+      const RangeAnalysis::Range body = analysis.of(e->args[1], inner);
+      const int64_t safe = max_terms(body.ints, 32);
+      if (terms > safe && !count.open && !body.open)
+        report(*e, fmt::format("the sum of {} terms in {} .. {} can overflow i32; at most {} are safe", terms,
+                               body.ints.lo, body.ints.hi, safe));
     });
-  return reason;
+    if (fault) break;
+  }
+  return fault;
+}
+
+std::set<const Expr *> wrapping_operations(const KernelSpec &spec, const Sizes &sizes) {
+  RangeAnalysis values(spec, sizes);
+  std::set<const Expr *> wrapping;
+  values.on_overflow = [&](const Expr &e, Interval, bool) { wrapping.insert(&e); };
+  const auto leave_out = [&](const ExprPtr &index) {
+    walk(index, [&](const ExprPtr &part) { wrapping.erase(part.get()); });
+  };
+  for (const Definition &d : spec.definitions)
+    values.each(d, [&](const ExprPtr &e, const RangeAnalysis::Scope &scope) {
+      if (e == d.value) values.of(e, scope);
+    });
+  for (const Definition &d : spec.definitions) {
+    for (const IndexVar &v : d.vars) leave_out(v.extent);
+    walk(d.value, [&](const ExprPtr &e) {
+      if (is_reduction(e->op)) leave_out(e->args[0]);
+      if (e->op == Op::Load)
+        for (const ExprPtr &index : e->args) leave_out(index);
+    });
+  }
+  return wrapping;
 }
 
 }  // namespace bittern::compiler

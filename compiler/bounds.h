@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,8 +26,9 @@ Interval element_range(const Tensor &tensor, const Sizes &sizes);
 
 // Values that an expression of a definition can take for any legal inputs, all index variables over their extents.
 // `expr` is a node of `definition`'s value or extents. Integers are exact up to saturation at 64 bits; floats are
-// followed through min, max, round_even, floor, abs, negation, select and conversions (so that a clamped float has
-// integer bounds), and are unbounded otherwise, in which case an i32() of them is all of i32. Empty `sizes` means any.
+// followed through + - *, min, max, round_even, floor, abs, negation, select and conversions (so that a clamped float
+// has integer bounds), and are unbounded otherwise, in which case an i32() of them is all of i32. Sizes that are
+// missing may be anything.
 Interval range_of(const KernelSpec &spec, const Sizes &sizes, const Definition &definition, const ExprPtr &expr);
 
 // How many terms in `term` may be added into a signed accumulator of `bits` bits that starts at 0, in any order,
@@ -41,9 +43,20 @@ std::optional<std::string> accumulator_overflow(int64_t max_code, int64_t max_ac
 // Largest safe number of such products in int16.
 int64_t max_terms_int16(Interval code, Interval act);
 
-// Holds every i32 sum of the kernel against int32 at these sizes, whatever the (legal) inputs: nothing when none can
-// overflow, partial sums in any order included; else the reason, naming the definition and the bounds. Empty `sizes`
-// means any size.
-std::optional<std::string> check_i32_sums(const KernelSpec &spec, const Sizes &sizes);
+// A value of a kernel that is not proved to fit where it goes.
+struct ValueFault {
+  Location at;
+  std::string text;
+};
+
+// The first, in the order of the definitions, of: an i32 sum that can overflow at these sizes (partial sums in any
+// order included), an i8() of something that may not fit, an i32() of a float that may not fit or be NaN; whatever the
+// legal inputs. The text says what was found and what to write instead. What depends on a size that is not given is not
+// judged.
+std::optional<ValueFault> value_fault(const KernelSpec &spec, const Sizes &sizes);
+
+// The i32 operations of the values (indices and extents are left out) that can leave i32 at these sizes, and so must
+// wrap; sizes that are not given may be anything.
+std::set<const Expr *> wrapping_operations(const KernelSpec &spec, const Sizes &sizes);
 
 }  // namespace bittern::compiler

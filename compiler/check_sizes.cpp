@@ -17,7 +17,7 @@ namespace {
 void check_index_arithmetic(const KernelSpec &spec, const Sizes &sizes) {
   bool overflow = false;
   RangeAnalysis analysis(spec, sizes), indices(spec, sizes);
-  indices.on_overflow = [&](const Expr &, Interval) { overflow = true; };
+  indices.on_overflow = [&](const Expr &, Interval, bool) { overflow = true; };
   const auto check = [&](const ExprPtr &index, const RangeAnalysis::Scope &scope) {
     indices.of(index, scope);
     if (overflow) throw Error(fmt::format("kernel {}: {} can leave i32 at these sizes", spec.name, print_expr(index)));
@@ -35,7 +35,7 @@ void check_index_arithmetic(const KernelSpec &spec, const Sizes &sizes) {
 
 }  // namespace
 
-void check_sizes(const KernelSpec &spec, const Sizes &sizes) {
+void check_sizes(const KernelSpec &spec, const Sizes &sizes, const Source *source) {
   constexpr int64_t kMaxElements = int64_t{1} << 40;
   for (const std::string &name : spec.sizes) {
     const auto found = sizes.find(name);
@@ -62,6 +62,8 @@ void check_sizes(const KernelSpec &spec, const Sizes &sizes) {
     }
   }
   check_index_arithmetic(spec, sizes);
+  if (const auto fault = value_fault(spec, sizes))
+    fail_at(source ? *source : Source{spec.name, {}}, fault->at, fault->text);
 }
 
 }  // namespace bittern::compiler

@@ -57,6 +57,8 @@ void map2(uint32_t *dst, const uint32_t *a, int sa, const uint32_t *b, int sb, i
     for (int i = 0; i < n; ++i) dst[i] = as_bits(f(from_bits<T>(a[i * sa]), from_bits<T>(b[i * sb])));
 }
 
+constexpr int32_t kNanBits = 0x7fc00000;  // what bits_i32 gives for every NaN
+
 int32_t wrap(int64_t value) { return static_cast<int32_t>(static_cast<uint32_t>(value)); }
 
 int32_t floor_divide_i32(int64_t a, int64_t b) { return wrap(a / b - (a % b != 0 && a < 0 ? 1 : 0)); }
@@ -153,8 +155,10 @@ bool map_one(Op op, Type type, uint32_t *dst, const uint32_t *a, int sa, int n) 
     case Op::Not:
       return map1<int32_t>(dst, a, sa, n, [](int32_t x) { return !x; }), true;
     case Op::BitsToF32:
-    case Op::BitsToI32:
       return map1<int32_t>(dst, a, sa, n, [](int32_t x) { return x; }), true;
+    case Op::BitsToI32:
+      return map1<float>(dst, a, sa, n, [](float x) { return std::isnan(x) ? kNanBits : std::bit_cast<int32_t>(x); }),
+             true;
     default:
       return false;
   }
@@ -273,7 +277,7 @@ void Machine::reduce(const Instruction &in, Frame &frame) {
   if (sum && !is_float && (int_sum < INT32_MIN || int_sum > INT32_MAX))
     fail(fmt::format("an i32 sum is {}, outside i32", int_sum));
   *frame.at(in.dst) = sum ? (is_float ? as_bits(float_sum.total()) : as_bits(static_cast<int32_t>(int_sum)))
-                          : (is_float ? as_bits(float_best) : as_bits(int_best));
+                          : (is_float ? as_bits(float_best + 0.0f) : as_bits(int_best));  // a zero is +0
 }
 
 void Machine::execute(const Instruction &in, Frame &frame, int lanes, int64_t lane_start) {

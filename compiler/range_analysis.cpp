@@ -24,6 +24,17 @@ Interval corners(Interval a, Interval b, F f) {
   return {lo, hi};
 }
 
+// The same in floats: rounding is monotone, so the rounded corners bound every rounded result. Infinities may meet as
+// inf - inf or 0 * inf, inside the ranges too; then nothing is known.
+template <class F>
+RangeAnalysis::Range rounded(const RangeAnalysis::Range &a, const RangeAnalysis::Range &b, F f) {
+  for (const double end : {a.lo, a.hi, b.lo, b.hi})
+    if (std::isinf(end)) return any_float();
+  const auto at = [&](double x, double y) { return f(static_cast<float>(x), static_cast<float>(y)); };
+  const auto [lo, hi] = std::minmax({at(a.lo, b.lo), at(a.lo, b.hi), at(a.hi, b.lo), at(a.hi, b.hi)});
+  return {{}, lo, hi, a.nan || b.nan};
+}
+
 // Smallest 2^n - 1 that is at least v.
 int64_t ones(int64_t v) {
   int64_t mask = 0;
@@ -33,10 +44,12 @@ int64_t ones(int64_t v) {
 
 }  // namespace
 
-RangeAnalysis::Range RangeAnalysis::integer(const Expr &e, Interval raw) {
-  if (raw.lo >= kI32.lo && raw.hi <= kI32.hi) return ints(raw);
-  if (on_overflow) on_overflow(e, raw);
-  return ints(kI32);
+RangeAnalysis::Range RangeAnalysis::integer(const Expr &e, Interval raw, bool open) {
+  const bool fits = raw.lo >= kI32.lo && raw.hi <= kI32.hi;
+  if (!fits && on_overflow) on_overflow(e, raw, open);
+  Range r = ints(fits ? raw : kI32);
+  r.open = open;
+  return r;
 }
 
 RangeAnalysis::Range RangeAnalysis::of(const ExprPtr &expr, const Scope &scope) {
@@ -51,9 +64,9 @@ RangeAnalysis::Range RangeAnalysis::of(const ExprPtr &expr, const Scope &scope) 
       return known == scope.vars.end() ? ints({0, INT32_MAX}) : known->second;
     }
     case Op::Size: {
-      if (sizes_.empty()) return ints({1, INT32_MAX});
-      const int64_t value = sizes_.at(e.name);
-      return integer(e, {value, value});
+      const auto value = sizes_.find(e.name);
+      if (value == sizes_.end()) return {{1, INT32_MAX}, 0, 0, false, true};
+      return integer(e, {value->second, value->second}, false);
     }
     case Op::Scalar:
       return any_float();
@@ -73,9 +86,26 @@ RangeAnalysis::Range RangeAnalysis::of(const ExprPtr &expr, const Scope &scope) 
 RangeAnalysis::Range RangeAnalysis::operation(const Expr &e, const Scope &scope) {
   std::vector<Range> args;
   for (const ExprPtr &arg : e.args) args.push_back(of(arg, scope));
-  if (e.type == Type::Bool) return ints({0, 1});
-  if (e.type == Type::I32 || e.type == Type::I8) return integer(e, int_operation(e, args));
-  return float_operation(e, args);
+  const bool open = std::any_of(args.begin(), args.end(), [](const Range &arg) { return arg.open; });
+  Range r;
+  if (e.type == Type::Bool)
+    r = ints({0, 1});
+  else if (e.type == Type::I32 || e.type == Type::I8)
+    r = integer(e, e.op == Op::Cast ? conversion(e, args[0]) : int_operation(e, args), open);
+  else
+    r = float_operation(e, args);
+  r.open = open;
+  return r;
+}
+
+Interval RangeAnalysis::conversion(const Expr &e, const Range &from) const {
+  const bool real = e.args[0]->type == Type::F32;
+  const Interval whole = e.type == Type::I8 ? Interval{-128, 127} : kI32;
+  const bool fits = real ? !from.nan && from.lo >= static_cast<double>(whole.lo) && from.hi < 0x1p31
+                         : from.ints.lo >= whole.lo && from.ints.hi <= whole.hi;
+  if (!fits && on_unfit) on_unfit(e, from);
+  if (real) return fits ? Interval{static_cast<int64_t>(from.lo), static_cast<int64_t>(from.hi)} : whole;
+  return {std::clamp(from.ints.lo, whole.lo, whole.hi), std::clamp(from.ints.hi, whole.lo, whole.hi)};
 }
 
 Interval RangeAnalysis::int_operation(const Expr &e, const std::vector<Range> &args) const {
@@ -118,13 +148,6 @@ Interval RangeAnalysis::int_operation(const Expr &e, const std::vector<Range> &a
       const Interval c = args[2].ints;
       return {std::min(b.lo, c.lo), std::max(b.hi, c.hi)};
     }
-    case Op::Cast: {
-      if (e.type == Type::I8) return {std::clamp<int64_t>(a.lo, -128, 127), std::clamp<int64_t>(a.hi, -128, 127)};
-      if (e.args[0]->type != Type::F32) return a;
-      const Range &f = args[0];
-      if (f.nan || f.lo < INT32_MIN || f.hi > INT32_MAX) return kI32;
-      return {static_cast<int64_t>(f.lo), static_cast<int64_t>(f.hi)};
-    }
     default:
       return kI32;
   }
@@ -142,6 +165,12 @@ RangeAnalysis::Range RangeAnalysis::float_operation(const Expr &e, const std::ve
       if (a.nan) r.lo = std::min(r.lo, b.lo), r.hi = std::max(r.hi, b.hi);
       return r;
     }
+    case Op::Add:
+      return rounded(a, args[1], [](float x, float y) { return x + y; });
+    case Op::Sub:
+      return rounded(a, args[1], [](float x, float y) { return x - y; });
+    case Op::Mul:
+      return rounded(a, args[1], [](float x, float y) { return x * y; });
     case Op::Neg:
       return {{}, -a.hi, -a.lo, a.nan};
     case Op::Abs:
@@ -163,34 +192,43 @@ RangeAnalysis::Range RangeAnalysis::float_operation(const Expr &e, const std::ve
 }
 
 RangeAnalysis::Range RangeAnalysis::variable(const ExprPtr &extent, const Scope &scope) {
-  return ints({0, std::max<int64_t>(of(extent, scope).ints.hi - 1, 0)});
+  const Range n = of(extent, scope);
+  return {{0, std::max<int64_t>(n.ints.hi - 1, 0)}, 0, 0, false, n.open};
 }
 
 RangeAnalysis::Range RangeAnalysis::reduction(const Expr &e, const Scope &scope) {
-  const Interval extent = of(e.args[0], scope).ints;
+  const Range count = of(e.args[0], scope);
   Scope inner = scope;
   inner.vars[e.name] = variable(e.args[0], scope);
-  const Range body = of(e.args[1], inner);
-  if (e.type == Type::F32) {
-    if (e.op == Op::Sum) return any_float();
-    Range r = body;
-    if (extent.lo < 1) (e.op == Op::MaxOf ? r.lo : r.hi) = e.op == Op::MaxOf ? -kInfinity : kInfinity;
-    return r;
+  Range r = of(e.args[1], inner);
+  const bool open = r.open || count.open;
+  if (e.op == Op::Sum && e.type == Type::I32) {
+    const int64_t n = std::max<int64_t>(count.ints.hi, 0);
+    return integer(e, {std::min<int64_t>(0, n * r.ints.lo), std::max<int64_t>(0, n * r.ints.hi)}, open);
   }
   if (e.op == Op::Sum) {
-    const int64_t n = std::max<int64_t>(extent.hi, 0);
-    return integer(e, {std::min<int64_t>(0, n * body.ints.lo), std::max<int64_t>(0, n * body.ints.hi)});
+    r = any_float();
+  } else if (e.type == Type::F32) {
+    // Over nothing, and over NaN alone, which is never greater or less, an infinity.
+    if (count.ints.lo < 1 || r.nan) (e.op == Op::MaxOf ? r.lo : r.hi) = e.op == Op::MaxOf ? -kInfinity : kInfinity;
+    r.nan = false;
+  } else if (count.ints.lo < 1) {
+    (e.op == Op::MaxOf ? r.ints.lo : r.ints.hi) = e.op == Op::MaxOf ? kI32.lo : kI32.hi;
   }
-  Interval r = body.ints;
-  if (extent.lo < 1) (e.op == Op::MaxOf ? r.lo : r.hi) = e.op == Op::MaxOf ? kI32.lo : kI32.hi;
-  return ints(r);
+  r.open = open;
+  return r;
+}
+
+bool RangeAnalysis::sizes_known(const ExprPtr &e) const {
+  if (e->op == Op::Size) return sizes_.count(e->name) != 0;
+  return std::all_of(e->args.begin(), e->args.end(), [&](const ExprPtr &arg) { return sizes_known(arg); });
 }
 
 RangeAnalysis::Range RangeAnalysis::load(const Expr &e) {
   const Tensor &t = *spec_.find(e.name);
   if (t.role == Role::In) {
     const bool integer_type = t.type == Type::Ternary || t.type == Type::I8 || t.type == Type::I32;
-    if (t.range && sizes_.empty()) return ints(kI32);
+    if (t.range && (!sizes_known(t.range->first) || !sizes_known(t.range->second))) return {kI32, 0, 0, false, true};
     return integer_type ? ints(element_range(t, sizes_)) : any_float();
   }
   if (const auto known = locals_.find(e.name); known != locals_.end()) return known->second;

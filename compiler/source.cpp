@@ -17,7 +17,7 @@ void fail_at(const Source &source, Location at, const std::string &message) {
     begin = source.text.find('\n', begin);
     if (begin != std::string::npos) ++begin;
   }
-  if (begin == std::string::npos || begin > source.text.size())
+  if (source.text.empty() || begin == std::string::npos || begin > source.text.size())
     throw Error(fmt::format("{}:{}:{}: {}", source.name, at.line, at.column, message));
   std::string quoted = source.text.substr(begin, source.text.find('\n', begin) - begin);
   size_t column = static_cast<size_t>(std::max(at.column, 1)) - 1;

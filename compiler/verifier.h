@@ -10,7 +10,8 @@ namespace bittern::compiler {
 void verify(const KernelSpec &spec, const Source *source = nullptr);
 
 // Whether the kernel can run at these sizes: every size parameter given and at least 1, every `require` true, index
-// arithmetic within i32 and tensors of a sane size (2^40 elements). Throws Error naming the size or the tensor.
-void check_sizes(const KernelSpec &spec, const Sizes &sizes);
+// arithmetic within i32, tensors of a sane size (2^40 elements), i32 sums and conversions proved (value_fault in
+// bounds.h). Throws Error naming the size or the tensor, or the place in the text, quoted when `source` is given.
+void check_sizes(const KernelSpec &spec, const Sizes &sizes, const Source *source = nullptr);
 
 }  // namespace bittern::compiler

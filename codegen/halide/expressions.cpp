@@ -69,10 +69,18 @@ Expr binary(Op op, const Expr &a, const Expr &b) {
 // Negation flips the sign of zero too; 0 - x would not.
 Expr negate(const Expr &x) { return x.type().is_float() ? Halide::reinterpret<float>(bits(x) ^ u32(0x80000000u)) : -x; }
 
-// Round to nearest even by adding half of what is cut off, or just less when the kept part is even.
+Expr nan_bits(const Expr &x) { return (bits(x) & u32(0x7fffffffu)) > u32(0x7f800000u); }
+
+// Round to nearest even by adding half of what is cut off, or just less when the kept part is even. A NaN stays one.
 Expr to_bf16(const Expr &x) {
-  const Expr u = bits(x);
-  return Halide::cast<uint16_t>((u + u32(0x7fffu) + ((u >> 16) & u32(1))) >> 16);
+  const Expr u = bits(x), rounded = (u + u32(0x7fffu) + ((u >> 16) & u32(1))) >> 16;
+  return Halide::cast<uint16_t>(Halide::select(nan_bits(x), u32(0x7fc0u), rounded));
+}
+
+// i32 arithmetic wraps, which Halide promises of unsigned numbers alone.
+Expr wrapping(Op op, const Expr &a, const Expr &b) {
+  const Expr x = Halide::reinterpret<uint32_t>(a), y = Halide::reinterpret<uint32_t>(b);
+  return Halide::reinterpret<int32_t>(binary(op, x, y));
 }
 
 }  // namespace
@@ -99,7 +107,7 @@ Expr Lowering::translate(const ExprPtr &e, const Scope &scope) {
     case Op::Call:
       return call(e, scope);
     case Op::Neg:
-      return negate(arg(0));
+      return wrapping_.count(e.get()) ? wrapping(Op::Sub, Expr(0), arg(0)) : negate(arg(0));
     case Op::Abs:
       return e->type == Type::F32 ? Halide::abs(arg(0)) : Halide::cast<int32_t>(Halide::abs(arg(0)));
     case Op::Sqrt:
@@ -114,14 +122,16 @@ Expr Lowering::translate(const ExprPtr &e, const Scope &scope) {
       return Halide::select(arg(0), arg(1), arg(2));
     case Op::BitsToF32:
       return Halide::reinterpret<float>(arg(0));
-    case Op::BitsToI32:
-      return Halide::reinterpret<int32_t>(arg(0));
+    case Op::BitsToI32: {
+      const Expr x = arg(0);
+      return Halide::select(nan_bits(x), Expr(int32_t{0x7fc00000}), Halide::reinterpret<int32_t>(x));
+    }
     case Op::Sum:
     case Op::MaxOf:
     case Op::MinOf:
       return reduce(e, scope);
     default:
-      return binary(e->op, arg(0), arg(1));
+      return wrapping_.count(e.get()) ? wrapping(e->op, arg(0), arg(1)) : binary(e->op, arg(0), arg(1));
   }
 }
 

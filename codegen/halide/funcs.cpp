@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "codegen/halide/lowering.h"
+#include "compiler/bounds.h"
 #include "compiler/error.h"
 #include "compiler/expr.h"
 
@@ -86,7 +87,8 @@ Lowering::Lowering(const Request &request, const Structure &structure, int64_t t
       structure_(structure),
       schedule_(request.schedule),
       tile_(tile),
-      function_(function) {
+      function_(function),
+      wrapping_(compiler::wrapping_operations(request.spec, request.fixed)) {
   for (const std::string &name : spec_.sizes) {
     Halide::Param<int32_t> size("size_" + name);
     arguments_.push_back(size);

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -164,6 +165,7 @@ class Lowering {
   int64_t tile_;
   std::string function_;
 
+  std::set<const compiler::Expr *> wrapping_;  // i32 operations that may leave i32
   std::map<std::string, Expr> sizes_, scalars_;
   std::vector<Halide::Argument> arguments_;
   std::map<std::string, Halide::ImageParam> inputs_;

@@ -39,7 +39,13 @@ Expr neutral(const ExprPtr &node) {
 Expr combine(const ExprPtr &node, const Expr &a, const Expr &b) {
   if (node->op == Op::Sum) return node->type == Type::F32 ? Halide::strict_float(a + b) : a + b;
   if (node->type == Type::I32) return node->op == Op::MaxOf ? Halide::max(a, b) : Halide::min(a, b);
-  return Halide::strict_float(Halide::select(node->op == Op::MaxOf ? a > b : a < b, a, b));
+  // `b` is the new term: a NaN is never greater or less.
+  return Halide::strict_float(Halide::select(node->op == Op::MaxOf ? b > a : b < a, b, a));
+}
+
+// The last step: of equal zeros any may have been kept, so a zero is made +0.
+Expr finish(const ExprPtr &node, const Expr &best) {
+  return node->op == Op::Sum || node->type == Type::I32 ? best : Halide::strict_float(best + 0.0f);
 }
 
 std::vector<Var> prepend(const Var &first, const std::vector<Var> &rest) {
@@ -93,7 +99,7 @@ bool is_int8_product(const ExprPtr &node) {
 Expr tree(const ExprPtr &node, std::vector<Expr> values) {
   for (size_t half = values.size() / 2; half >= 1; half /= 2)
     for (size_t i = 0; i < half; ++i) values[i] = combine(node, values[i], values[i + half]);
-  return values[0];
+  return finish(node, values[0]);
 }
 
 }  // namespace
@@ -225,7 +231,9 @@ Func Lowering::make_tree(Helper &helper, Func lanes, std::vector<Func> &levels) 
     wide = narrow;
   }
   const Func last = wide;
-  helper.result = [last](const std::vector<Expr> &at) { return last(indices(Expr(0), at)); };
+  helper.result = [last, node = helper.node](const std::vector<Expr> &at) {
+    return finish(node, last(indices(Expr(0), at)));
+  };
   return last;
 }
 

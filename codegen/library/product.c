@@ -1,5 +1,6 @@
 /* Quantising and multiplying: arguments are checked, the kernel for M is found, long batches go in pieces. */
 #include "codegen/library/internal.h"
+#include "runtime/abi/float_control.h"
 
 /* More tokens than any kernel gains from; pieces keep scratch memory small and 32-bit element offsets in range. */
 static const int64_t kMostTokens = 4096;
@@ -70,6 +71,7 @@ bittern_status bittern_quantise(const bittern_kernels *kernels, int64_t m, const
   if (status != BITTERN_OK) return status;
 
   const bt_kernel *quantiser = bittern_quantiser(row);
+  const uint64_t control = bt_enter_float_control();
   for (int64_t at = 0; at < m;) {
     const int64_t count = piece(m - at, x_stride, out->stride);
     const bt_tensor tensors[] = {{(void *)(uintptr_t)(x + at * x_stride), {x_stride, 1, 0, 0}},
@@ -81,6 +83,7 @@ bittern_status bittern_quantise(const bittern_kernels *kernels, int64_t m, const
     quantiser->fn(&args);
     at += count;
   }
+  bt_leave_float_control(control);
   return BITTERN_OK;
 }
 
@@ -98,6 +101,7 @@ bittern_status bittern_matmul(const bittern_kernels *kernels, int64_t m, const v
   if (status != BITTERN_OK || n0 == n1) return status;
 
   const bittern_activations *a = activations;
+  const uint64_t control = bt_enter_float_control();
   for (int64_t at = 0; at < m;) {
     const int64_t count = piece(m - at, a->stride, y_stride);
     const bt_kernel *kernel = bittern_row_for(row, count);
@@ -114,5 +118,6 @@ bittern_status bittern_matmul(const bittern_kernels *kernels, int64_t m, const v
     kernel->fn(&args);
     at += count;
   }
+  bt_leave_float_control(control);
   return BITTERN_OK;
 }

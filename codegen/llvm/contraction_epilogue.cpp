@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "codegen/llvm/contraction.h"
+#include "codegen/llvm/float_ops.h"
 #include "compiler/error.h"
 #include "compiler/expr.h"
 
@@ -50,10 +51,7 @@ llvm::Constant *neutral(KernelBuilder &kb, const compiler::Expr &reduction) {
 Value *step(KernelBuilder &kb, const compiler::Expr &reduction, Value *x, Value *y) {
   const bool real = reduction.type == Type::F32;
   if (reduction.op == Op::Sum) return real ? kb.b.CreateFAdd(x, y) : kb.b.CreateAdd(x, y);
-  const bool greatest = reduction.op == Op::MaxOf;
-  Value *keep = real ? (greatest ? kb.b.CreateFCmpOGT(x, y) : kb.b.CreateFCmpOLT(x, y))
-                     : (greatest ? kb.b.CreateICmpSGT(x, y) : kb.b.CreateICmpSLT(x, y));
-  return kb.b.CreateSelect(keep, x, y);
+  return extremum(kb.b, reduction.op == Op::MaxOf, y, x);
 }
 
 Value *splat(KernelBuilder &kb, Value *x, unsigned lanes) {
@@ -193,10 +191,11 @@ Value *ContractionEpilogue::reduce(const ExprPtr &reduction, const Bindings &bin
   Value *start = splat(kb_, neutral(kb_, *reduction), lanes);
 
   if (!ordered && (lanes > 1 || has_reduction(body))) {
-    return kb_.loop(kb_.i64(0), extent, 1, {start}, [&](Value *i, const KernelBuilder::Values &carried) {
+    const auto all = kb_.loop(kb_.i64(0), extent, 1, {start}, [&](Value *i, const KernelBuilder::Values &carried) {
       Value *term = splat(kb_, value(body, bindings.with(k, i), token, load_sum), lanes);
       return KernelBuilder::Values{step(kb_, *reduction, carried[0], term)};
-    })[0];
+    });
+    return finish_extremum(b, *reduction, all[0]);
   }
 
   // Sixteen interleaved partials, each scalar or a vector of the bindings' lanes.
@@ -227,7 +226,7 @@ Value *ContractionEpilogue::reduce(const ExprPtr &reduction, const Bindings &bin
   for (unsigned i = 0; i < kPartials; ++i) p.push_back(b.CreateAlignedLoad(type, slot(kb_.i64(i)), aligned));
   for (size_t half = kPartials / 2; half > 0; half /= 2)
     for (size_t i = 0; i < half; ++i) p[i] = step(kb_, *reduction, p[i], p[i + half]);
-  return p[0];
+  return finish_extremum(b, *reduction, p[0]);
 }
 
 void ContractionEpilogue::emit(Value *first, Value *last, Value *m, Value *token, const LoadSum &load_sum) {

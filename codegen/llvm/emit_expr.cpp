@@ -174,9 +174,8 @@ Value *ExprEmitter::operation(const Expr &e, Values args) {
     case Op::Mod:
       return floor_divide(x, y, true);
     case Op::Max:
-      return b_.CreateSelect(real ? b_.CreateFCmpOGT(x, y) : b_.CreateICmpSGT(x, y), x, y);
     case Op::Min:
-      return b_.CreateSelect(real ? b_.CreateFCmpOLT(x, y) : b_.CreateICmpSLT(x, y), x, y);
+      return extremum(b_, e.op == Op::Max, x, y);
     case Op::Neg:
       return real ? b_.CreateFNeg(x) : b_.CreateNeg(x);
     case Op::Abs:
@@ -219,7 +218,10 @@ Value *ExprEmitter::operation(const Expr &e, Values args) {
     case Op::BitsToF32:
     case Op::BitsToI32: {
       auto *vector = llvm::dyn_cast<llvm::FixedVectorType>(x->getType());
-      return b_.CreateBitCast(x, value_type(e.type, vector ? vector->getNumElements() : 1));
+      llvm::Type *type = value_type(e.type, vector ? vector->getNumElements() : 1);
+      Value *bits = b_.CreateBitCast(x, type);
+      if (e.op == Op::BitsToF32) return bits;
+      return b_.CreateSelect(b_.CreateFCmpUNO(x, x), llvm::ConstantInt::get(type, 0x7fc00000), bits);
     }
     case Op::Cast:
       break;

@@ -54,6 +54,18 @@ Value *round_down(KernelBuilder &builder, Value *x) {
   return s.b.CreateSelect(s.b.CreateFCmpOGT(nearest, x), s.b.CreateFSub(nearest, s.real(1.0)), nearest);
 }
 
+Value *extremum(llvm::IRBuilder<> &b, bool greatest, Value *x, Value *y) {
+  const bool real = x->getType()->getScalarType()->isFloatTy();
+  Value *better = real ? (greatest ? b.CreateFCmpOGT(x, y) : b.CreateFCmpOLT(x, y))
+                       : (greatest ? b.CreateICmpSGT(x, y) : b.CreateICmpSLT(x, y));
+  return b.CreateSelect(better, x, y);
+}
+
+Value *finish_extremum(llvm::IRBuilder<> &b, const compiler::Expr &reduction, Value *best) {
+  const bool zero_may_be_negative = reduction.op != compiler::Op::Sum && best->getType()->getScalarType()->isFloatTy();
+  return zero_may_be_negative ? b.CreateFAdd(best, llvm::ConstantFP::get(best->getType(), 0.0)) : best;
+}
+
 Value *f16_to_f32(KernelBuilder &builder, Value *bits) {
   const Shape s(builder, bits);
   if (builder.runs_on.half_floats)

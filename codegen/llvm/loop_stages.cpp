@@ -156,13 +156,20 @@ class Rewriter {
 }  // namespace
 
 std::set<std::string> tensors_to_inline(const KernelSpec &spec) {
-  std::set<std::string> inlined;
+  std::set<std::string> inlined, dear;
   for (const Definition &definition : spec.definitions) {
     const Tensor *tensor = spec.find(definition.tensor);
     if (tensor->role != Role::Local) continue;
+    // What is cheap but reads a reduction that is to be recomputed is as dear as that.
+    bool cheap = cost(spec, definition.value) <= kCheap;
+    compiler::walk(definition.value, [&](const ExprPtr &e) {
+      if (e->op == Op::Load && dear.count(e->name)) cheap = false;
+    });
     if (tensor->type == compiler::Type::Bool || tensor->type == compiler::Type::Ternary ||
-        read_once(uses_of(spec, definition.tensor)) || cost(spec, definition.value) <= kCheap)
+        read_once(uses_of(spec, definition.tensor)) || cheap) {
       inlined.insert(definition.tensor);
+      if (!cheap) dear.insert(definition.tensor);
+    }
   }
   return inlined;
 }

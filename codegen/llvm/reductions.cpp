@@ -9,6 +9,7 @@
 #include <limits>
 #include <numeric>
 
+#include "codegen/llvm/float_ops.h"
 #include "codegen/llvm/isa/isa.h"
 #include "codegen/llvm/loop_plan.h"
 #include "compiler/expr.h"
@@ -83,14 +84,17 @@ bool ReductionEmitter::may_overrun(const ExprPtr &e, const std::string &var) con
 }
 
 Values ReductionEmitter::evaluate(const ExprPtr &e, const std::vector<Bindings> &all) {
-  std::vector<Bindings> computed = all;
-  for (const ExprPtr &reduction : outer_reductions(e)) {
-    const Values results = reduce(reduction, computed);
-    for (size_t i = 0; i < computed.size(); ++i) computed[i].known[reduction.get()] = results[i];
-  }
   Values values;
-  for (const Bindings &bindings : computed) values.push_back(expressions_.emit(e, bindings));
+  for (const Bindings &bindings : with_reductions(e, all)) values.push_back(expressions_.emit(e, bindings));
   return values;
+}
+
+std::vector<Bindings> ReductionEmitter::with_reductions(const ExprPtr &e, std::vector<Bindings> all) {
+  for (const ExprPtr &reduction : outer_reductions(e)) {
+    const Values results = reduce(reduction, all);
+    for (size_t i = 0; i < all.size(); ++i) all[i].known[reduction.get()] = results[i];
+  }
+  return all;
 }
 
 Values ReductionEmitter::reduce(const ExprPtr &reduction, const std::vector<Bindings> &all) {
@@ -126,10 +130,7 @@ Value *ReductionEmitter::identity(const Expr &reduction, unsigned lanes) {
 Value *ReductionEmitter::accumulate(const Expr &reduction, Value *sum, Value *term) {
   const bool real = reduction.type == IrType::F32;
   if (reduction.op == Op::Sum) return real ? b_.CreateFAdd(sum, term) : b_.CreateAdd(sum, term);
-  const bool greatest = reduction.op == Op::MaxOf;
-  Value *better = real ? (greatest ? b_.CreateFCmpOGT(sum, term) : b_.CreateFCmpOLT(sum, term))
-                       : (greatest ? b_.CreateICmpSGT(sum, term) : b_.CreateICmpSLT(sum, term));
-  return b_.CreateSelect(better, sum, term);
+  return extremum(b_, reduction.op == Op::MaxOf, term, sum);
 }
 
 // The 16 partials to one: i with i + 8, then + 4, + 2, + 1.
@@ -137,7 +138,7 @@ Value *ReductionEmitter::combine(const Expr &reduction, Value *partials) {
   for (unsigned half = kPartials / 2; half > 0; half /= 2)
     partials = accumulate(reduction, b_.CreateShuffleVector(partials, counting(0, half)),
                           b_.CreateShuffleVector(partials, counting(half, half)));
-  return b_.CreateExtractElement(partials, uint64_t{0});
+  return finish_extremum(b_, reduction, b_.CreateExtractElement(partials, uint64_t{0}));
 }
 
 // A step long enough for one prefetch a cache line.
@@ -221,8 +222,10 @@ void ReductionEmitter::prefetch_terms(const Expr &reduction, const Bindings &bin
   });
 }
 
-Values ReductionEmitter::dot(const Expr &reduction, const std::vector<Bindings> &all) {
+Values ReductionEmitter::dot(const Expr &reduction, const std::vector<Bindings> &outside) {
   const ExprPtr &body = reduction.args[1];
+  // Reductions inside the terms are the same for all of them.
+  const std::vector<Bindings> all = with_reductions(body, outside);
   const std::string &var = reduction.name;
   Value *count = extent(reduction, all.front());
   Value *whole = b_.CreateAnd(count, builder_.i64(-int64_t{kPartials}));
@@ -353,11 +356,13 @@ Values ReductionEmitter::one_by_one(const Expr &reduction, const std::vector<Bin
   };
   if (reduction.op != Op::Sum || reduction.type != IrType::F32) {
     const Values initial(all.size(), identity(reduction, 1));
-    return builder_.loop(builder_.i64(0), count, 1, initial, [&](Value *k, const Values &carried) {
+    Values results = builder_.loop(builder_.i64(0), count, 1, initial, [&](Value *k, const Values &carried) {
       Values next = terms(k);
       for (size_t i = 0; i < all.size(); ++i) next[i] = accumulate(reduction, carried[i], next[i]);
       return next;
     });
+    for (Value *&result : results) result = finish_extremum(b_, reduction, result);
+    return results;
   }
   Values buffers;
   for (size_t i = 0; i < all.size(); ++i) {
@@ -394,7 +399,8 @@ Value *ReductionEmitter::outer(const Expr &reduction, const Bindings &bindings) 
       return Values{accumulate(reduction, carried[0], term)};
     })[0];
   };
-  if (reduction.op != Op::Sum || reduction.type != IrType::F32) return chain(builder_.i64(0), 1);
+  if (reduction.op != Op::Sum || reduction.type != IrType::F32)
+    return finish_extremum(b_, reduction, chain(builder_.i64(0), 1));
   // The terms come in order, so that memory is walked in order too (in attention a term is a row of the cache); each
   // goes to the vector of its partial sum, which two terms share while it is in registers.
   llvm::Type *row = start->getType();

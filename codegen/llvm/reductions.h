@@ -46,6 +46,8 @@ class ReductionEmitter {
 
  private:
   using Values = KernelBuilder::Values;
+  // The bindings with the values of the expression's outermost reductions among what is known.
+  std::vector<Bindings> with_reductions(const compiler::ExprPtr &e, std::vector<Bindings> all);
   Values reduce(const compiler::ExprPtr &reduction, const std::vector<Bindings> &all);
   Values dot(const compiler::Expr &reduction, const std::vector<Bindings> &all);
   Values dot_i8(const compiler::Expr &reduction, const std::vector<Bindings> &all);

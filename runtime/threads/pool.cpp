@@ -12,6 +12,7 @@
 #include <climits>
 #include <string>
 
+#include "runtime/abi/float_control.h"
 #include "runtime/error.h"
 #include "runtime/machine/processor.h"
 
@@ -67,6 +68,18 @@ void pin_thread(pthread_t thread, int index) {
       return;
     }
 }
+
+// Round work on the calling thread, whose program may have set another rounding mode or flush denormals to zero.
+class DefinedFloats {
+ public:
+  DefinedFloats() : caller_(bt_enter_float_control()) {}
+  ~DefinedFloats() { bt_leave_float_control(caller_); }
+  DefinedFloats(const DefinedFloats &) = delete;
+  DefinedFloats &operator=(const DefinedFloats &) = delete;
+
+ private:
+  uint64_t caller_;
+};
 
 int checked(int threads) {
   if (threads < 1 || threads > 1024)
@@ -128,6 +141,7 @@ void ThreadPool::work(int share, int thread) {
 }
 
 void ThreadPool::worker(int thread) {
+  bt_enter_float_control();  // a thread begins with the word of the one that started it
   Share &share = shares_[static_cast<size_t>(thread)];
   for (uint32_t seen = 0;;) {
     fetch_announced(thread, seen);
@@ -174,6 +188,7 @@ void ThreadPool::fetch_announced(int thread, uint32_t epoch) const {
 }
 
 void ThreadPool::fork_join(const Job &job, bool take_late_shares) {
+  const DefinedFloats floats;
   job_ = &job;
   const uint32_t epoch = epoch_.load(std::memory_order_relaxed) + 1;
   for (int t = 1; t < threads_; ++t)
@@ -209,6 +224,7 @@ void ThreadPool::run(FunctionRef<void(int)> fn) {
 void ThreadPool::ranges(int64_t tasks, FunctionRef<void(int64_t, int64_t, int)> fn) {
   if (tasks <= 0) return;
   if (threads_ == 1) {
+    const DefinedFloats floats;
     fn(0, tasks, 0);
     return;
   }

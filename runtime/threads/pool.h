@@ -2,7 +2,8 @@
 // costs as much as a whole matrix-vector product. The calling thread is thread 0 and works too; when it is done before
 // another thread has begun (asleep, or its core taken by a neighbour), it does that thread's share as well. Waiting
 // goes from a bounded spin to yielding to sleeping, so that more threads than cores still move and an idle program
-// burns nothing.
+// burns nothing. Work runs with the defined floating-point control word (runtime/abi/float_control.h), whatever the
+// caller's.
 #pragma once
 #include <array>
 #include <atomic>

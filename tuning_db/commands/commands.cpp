@@ -125,9 +125,10 @@ std::vector<KernelWork> make_works(const WorkRequest &request) {
     for (const runtime::Shape &shape : runtime::parse_shapes(request.shapes, "--shapes"))
       works.push_back(
           {fmt::format("matmul"), compiler::builtin_kernel("w2a8_matmul"), {{"N", shape.n}, {"K", shape.k}}, batch});
+  compiler::Source source;
   if (!request.kernel_file.empty()) {
-    const compiler::KernelSpec spec =
-        compiler::parse_kernel(read_kernel_text(request.kernel_file), request.kernel_file);
+    source = {request.kernel_file, read_kernel_text(request.kernel_file)};
+    const compiler::KernelSpec spec = compiler::parse_kernel(source.text, source.name);
     compiler::Sizes sizes = parse_dims(request.dims);
     std::vector<int64_t> ms = {1};
     if (const auto m = sizes.find("M"); m != sizes.end()) {
@@ -139,9 +140,10 @@ std::vector<KernelWork> make_works(const WorkRequest &request) {
     works.push_back({spec.name, spec, sizes, ms});
   }
   if (works.empty()) throw Error("nothing to tune: give a model, a preset, shapes or a kernel file");
-  // Sizes are checked before anything runs.
+  // Sizes are checked before anything runs, and that the text's sums and conversions fit at them.
   for (const KernelWork &work : works)
-    for (int64_t m : work.m_values) make_problem(work.spec, work.fixed, m, 1, "");
+    for (int64_t m : work.m_values)
+      make_problem(work.spec, work.fixed, m, 1, "", source.text.empty() ? nullptr : &source);
   return works;
 }
 

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "codegen/library/library.h"
+#include "compiler/bounds.h"
 #include "compiler/error.h"
 #include "compiler/library.h"
 #include "compiler/printer.h"
@@ -186,6 +187,12 @@ std::vector<Shape> emit_shapes(const std::vector<Shape> &shapes) {
   for (const Shape &shape : shapes) {
     if (shape.k > kMostWeights / shape.n)
       throw Error(fmt::format("shape {}x{}: more than {} weights", shape.n, shape.k, kMostWeights));
+    for (const auto &[name, sizes] :
+         {std::pair<const char *, compiler::Sizes>{"w2a8_matmul", {{"N", shape.n}, {"K", shape.k}}},
+          {"absmax_quant", {{"K", shape.k}}}})
+      if (const auto fault = compiler::value_fault(compiler::builtin_kernel(name), sizes))
+        throw Error(fmt::format("shape {}x{}: {}:{}:{}: {}", shape.n, shape.k, name, fault->at.line, fault->at.column,
+                                fault->text));
     const auto same = [&](const Shape &other) { return other.n == shape.n && other.k == shape.k; };
     if (std::none_of(distinct.begin(), distinct.end(), same)) distinct.push_back(shape);
   }

@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "tuning_db/proof/cost.h"
+#include "tuning_db/proof/float_bits.h"
 #include "tuning_db/proof/interpret.h"
 #include "tuning_db/proof/problem.h"
 #include "tuning_db/proof/reference.h"
@@ -41,6 +42,16 @@ void write_checked(const std::string &path, const std::string &bytes) {
   }
   std::error_code ignored;
   std::filesystem::rename(temporary, path, ignored);
+}
+
+// The sign and payload of a NaN differ from machine to machine, and the digest must not.
+void make_nans_equal(Array &array) {
+  const auto width = static_cast<size_t>(array.element_bytes());
+  const uint32_t nan = array.type == compiler::Type::F32   ? 0x7fc00000
+                       : array.type == compiler::Type::F16 ? 0x7e00
+                                                           : 0x7fc0;
+  for (size_t at = 0; at < array.bytes.size(); at += width)
+    if (is_nan(array.type, array.bytes.data() + at)) std::memcpy(array.bytes.data() + at, &nan, width);
 }
 
 std::string fixture_key(const std::string &spec_hash, const compiler::Sizes &sizes, const InputSet &set) {
@@ -83,6 +94,7 @@ Fixture::Fixture(const compiler::KernelSpec &spec, const std::string &spec_hash,
                            : interpret_arrays(spec, sizes, inputs_, scalars);
     for (auto &[name, array] : wanted) {
       array = std::move(computed.at(name));
+      if (array.type != compiler::Type::I8 && array.type != compiler::Type::I32) make_nans_equal(array);
       all.append(reinterpret_cast<const char *>(array.bytes.data()), array.bytes.size());
     }
     if (!path.empty()) write_checked(path, all);

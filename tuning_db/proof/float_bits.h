@@ -3,6 +3,9 @@
 #pragma once
 #include <bit>
 #include <cstdint>
+#include <cstring>
+
+#include "compiler/ir.h"
 
 namespace bittern::tuning {
 
@@ -37,6 +40,18 @@ inline uint16_t f32_to_f16(float value) {
     return static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(shifted) - 0x3f000000));
   }
   return static_cast<uint16_t>(sign | ((magnitude - 0x38000000 + 0xfff + ((magnitude >> 13) & 1)) >> 13));
+}
+
+// Whether the element of this type at `bytes` is a NaN; never for integers.
+inline bool is_nan(compiler::Type type, const uint8_t *bytes) {
+  uint32_t word = 0;
+  if (type == compiler::Type::F32) {
+    std::memcpy(&word, bytes, 4);
+    return (word & 0x7fffffff) > 0x7f800000;
+  }
+  if (type != compiler::Type::F16 && type != compiler::Type::BF16) return false;
+  std::memcpy(&word, bytes, 2);
+  return (word & 0x7fff) > (type == compiler::Type::F16 ? 0x7c00u : 0x7f80u);
 }
 
 }  // namespace bittern::tuning

@@ -37,8 +37,39 @@ float random_float(Random &random) {
   return (bits >> 63) != 0 ? -value : value;
 }
 
-float real_value(Fill fill, bool hot, Random &random) {
+// Signed zeros and denormals, down to those of f16 and f32, among ordinary values.
+float tiny_float(Random &random) {
+  const uint64_t bits = random.next();
+  const uint32_t sign = (bits >> 63) != 0 ? 0x80000000u : 0;
+  switch (bits & 3) {
+    case 0:
+      return std::bit_cast<float>(sign);
+    case 1:  // the one half of the f32's own, the other half f16's: multiples of 2^-24 below 2^-14
+      return (bits & 4) != 0 ? std::bit_cast<float>(sign | (static_cast<uint32_t>(bits >> 8) & 0x7fffffu) | 1u)
+                             : static_cast<float>((bits >> 8 & 0x3ff) + 1) * (sign ? -0x1p-24f : 0x1p-24f);
+    default:
+      return random_float(random);
+  }
+}
+
+// A row has +inf, -inf or a NaN at one place, or some of each, so that not every result is a NaN.
+int64_t row_kind(const Random &random, int64_t length) {
+  return static_cast<int64_t>((random.state + static_cast<uint64_t>(length) * 0x9e3779b97f4a7c15ull) >> 62);
+}
+
+float special_float(int64_t kind, bool hot, Random &random) {
+  static constexpr uint32_t bits[4] = {0x7f800000u, 0xff800000u, 0x7fc00000u, 0xffc01234u};
+  if (kind < 3) return hot ? std::bit_cast<float>(bits[kind]) : random_float(random);
+  const int64_t which = random.below(16);
+  return which < 4 ? std::bit_cast<float>(bits[which]) : tiny_float(random);
+}
+
+float real_value(Fill fill, bool hot, int64_t kind, Random &random) {
   switch (fill) {
+    case Fill::Tiny:
+      return tiny_float(random);
+    case Fill::Special:
+      return special_float(kind, hot, random);
     case Fill::Random:
       return random_float(random);
     case Fill::PlusOne:
@@ -76,13 +107,36 @@ int8_t i8_value(Fill fill, bool hot, Random &random) {
       return 127;
     case Fill::Least:
       return -128;
+    case Fill::Tiny:
+    case Fill::Special:
     case Fill::Zero:
       break;
   }
   return 0;
 }
 
+// Of an i32 without a range: all of i32, values of every size.
+int32_t any_i32(Fill fill, bool hot, Random &random) {
+  static constexpr int32_t extremes[4] = {INT32_MIN, INT32_MAX, -1, INT32_MIN + 1};
+  const uint64_t bits = random.next();
+  switch (fill) {
+    case Fill::Random:
+      return static_cast<int32_t>(bits >> 32) >> (bits & 31);
+    case Fill::Extremes:
+      return extremes[bits & 3];
+    case Fill::Greatest:
+      return INT32_MAX;
+    case Fill::Least:
+      return INT32_MIN;
+    case Fill::OneHot:
+      return hot ? INT32_MIN : 0;
+    default:
+      return 0;
+  }
+}
+
 int32_t i32_value(Fill fill, bool hot, int64_t low, int64_t high, Random &random) {
+  if (low > high) return any_i32(fill, hot, random);
   const int64_t width = high > low ? high - low : 1;
   switch (fill) {
     case Fill::Greatest:
@@ -118,7 +172,7 @@ void fill_trits(int8_t *row, int64_t length, Fill fill, int64_t hot, Random &ran
 
 void fill_row(Array &array, int64_t row, Fill fill, int64_t low, int64_t high, Random &random) {
   const int64_t length = array.row();
-  const int64_t hot = random.below(length);
+  const int64_t hot = random.below(length), kind = row_kind(random, length);
   uint8_t *at = array.bytes.data() + row * length * array.element_bytes();
   if (array.type == Type::Ternary) return fill_trits(reinterpret_cast<int8_t *>(at), length, fill, hot, random);
   for (int64_t k = 0; k < length; ++k) {
@@ -130,13 +184,13 @@ void fill_row(Array &array, int64_t row, Fill fill, int64_t low, int64_t high, R
         reinterpret_cast<int32_t *>(at)[k] = i32_value(fill, k == hot, low, high, random);
         break;
       case Type::F32:
-        reinterpret_cast<float *>(at)[k] = real_value(fill, k == hot, random);
+        reinterpret_cast<float *>(at)[k] = real_value(fill, k == hot, kind, random);
         break;
       case Type::F16:
-        reinterpret_cast<uint16_t *>(at)[k] = f32_to_f16(real_value(fill, k == hot, random));
+        reinterpret_cast<uint16_t *>(at)[k] = f32_to_f16(real_value(fill, k == hot, kind, random));
         break;
       case Type::BF16:
-        reinterpret_cast<uint16_t *>(at)[k] = f32_to_bf16(real_value(fill, k == hot, random));
+        reinterpret_cast<uint16_t *>(at)[k] = f32_to_bf16(real_value(fill, k == hot, kind, random));
         break;
       default:
         break;
@@ -170,6 +224,8 @@ const std::vector<InputSet> &input_sets() {
       {"one-hot", Fill::OneHot, Fill::Random, Fill::OneHot, Fill::OneHot},
       {"one-hot activations", Fill::Random, Fill::OneHot, Fill::Random, Fill::Greatest},
       {"zeros", Fill::Zero, Fill::Zero, Fill::Zero, Fill::Zero},
+      {"signed zeros and denormals", Fill::Random, Fill::Random, Fill::Tiny, Fill::Extremes},
+      {"infinities and NaN", Fill::Random, Fill::Random, Fill::Special, Fill::Least},
   };
   return sets;
 }
@@ -182,9 +238,9 @@ Arrays make_inputs(const compiler::KernelSpec &spec, const compiler::Sizes &size
     array.type = tensor.type;
     for (const compiler::ExprPtr &extent : tensor.shape) array.shape.push_back(compiler::evaluate(extent, sizes));
     array.bytes.resize(static_cast<size_t>(array.count() * array.element_bytes()));
-    // Numbers that are not indices stay small, so that no i32 product of a kernel text can overflow.
-    const int64_t low = tensor.range ? compiler::evaluate(tensor.range->first, sizes) : -1000;
-    const int64_t high = tensor.range ? compiler::evaluate(tensor.range->second, sizes) : 1001;
+    // Without a range, low > high: all of i32.
+    const int64_t low = tensor.range ? compiler::evaluate(tensor.range->first, sizes) : 1;
+    const int64_t high = tensor.range ? compiler::evaluate(tensor.range->second, sizes) : 0;
     Random random{seed_of(tensor.name) ^ seed_of(set.name)};
     for (int64_t row = 0; row < array.rows(); ++row)
       fill_row(array, row, fill_for(set, tensor.type), low, high, random);

@@ -8,7 +8,8 @@
 
 namespace bittern::tuning {
 
-enum class Fill { Random, PlusOne, MinusOne, Extremes, OneHot, Zero, Greatest, Least };
+// Tiny and Special are for floats: signed zeros and denormals among ordinary values; infinities and NaN.
+enum class Fill { Random, PlusOne, MinusOne, Extremes, OneHot, Zero, Greatest, Least, Tiny, Special };
 
 struct InputSet {
   std::string name;

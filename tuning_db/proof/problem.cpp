@@ -40,7 +40,7 @@ std::string Problem::shape() const {
 }
 
 Problem make_problem(const compiler::KernelSpec &spec, const compiler::Sizes &fixed, int64_t m, int threads,
-                     const std::string &target) {
+                     const std::string &target, const compiler::Source *source) {
   Problem problem;
   problem.spec_name = spec.name;
   problem.spec_text = compiler::print_kernel(spec);
@@ -66,7 +66,7 @@ Problem make_problem(const compiler::KernelSpec &spec, const compiler::Sizes &fi
     if (size.first != "M" && !problem.fixed.count(size.first))
       throw Error(fmt::format("kernel {} has no size {} (its sizes are {})", spec.name, size.first,
                               fmt::join(spec.sizes, ", ")));
-  compiler::check_sizes(spec, problem.sizes());
+  compiler::check_sizes(spec, problem.sizes(), source);
   return problem;
 }
 

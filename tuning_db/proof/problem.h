@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "compiler/ir.h"
+#include "compiler/source.h"
 #include "runtime/io/sha256.h"
 #include "tuning_db/proof/buckets.h"
 
@@ -31,7 +32,7 @@ struct Problem {
 // Parses kernel text (a .bk file's content) into the parts of a Problem that depend on it. `fixed` must name every size
 // parameter but M. Throws Error naming a missing or unknown size, or a `require` that the sizes break.
 Problem make_problem(const compiler::KernelSpec &spec, const compiler::Sizes &fixed, int64_t m, int threads,
-                     const std::string &target);
+                     const std::string &target, const compiler::Source *source = nullptr);
 
 // The sizes a tuned kernel is compiled for. All of `fixed`, but for operands beyond 256 MiB (output heads) the largest
 // stays an argument: fixing it gains nothing there, and free it can be proved at small values.

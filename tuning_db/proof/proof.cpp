@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <optional>
 
 #include "compiler/error.h"
+#include "tuning_db/proof/float_bits.h"
 #include "tuning_db/proof/problem.h"
 
 namespace bittern::tuning {
@@ -41,14 +41,9 @@ std::string print_value(Type type, const uint8_t *at) {
   return fmt::format("{:#06x}", bits);
 }
 
-// Bits must be equal; two NaNs are, whatever their payload.
+// Bits must be equal; two NaNs are, whatever their sign and payload.
 bool same_value(Type type, const uint8_t *a, const uint8_t *b, size_t bytes) {
-  if (std::memcmp(a, b, bytes) == 0) return true;
-  if (type != Type::F32) return false;
-  float x, y;
-  std::memcpy(&x, a, 4);
-  std::memcpy(&y, b, 4);
-  return std::isnan(x) && std::isnan(y);
+  return std::memcmp(a, b, bytes) == 0 || (is_nan(type, a) && is_nan(type, b));
 }
 
 // An output of a run in guarded, sentinel-filled memory.

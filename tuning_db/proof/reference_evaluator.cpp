@@ -164,12 +164,16 @@ uint32_t Evaluator::reduce(const Node &node, Context &context) {
   const int64_t extent = as_int(one(node.args[0], context));
   const Node &body = node.args[1];
   if (node.op == Op::Sum && node.type == Type::I32) {
-    uint32_t sum = 0;
-    if (extent > 0 && byte_products(body, node.slot)) return byte_dot(node, context, extent);
-    blocks(body, context, node.slot, extent, [&](const uint32_t *lanes, int n) {
-      for (int i = 0; i < n; ++i) sum += lanes[i];
-    });
-    return sum;
+    int64_t sum = 0;
+    if (extent > 0 && byte_products(body, node.slot))
+      sum = byte_dot(node, context, extent);
+    else
+      blocks(body, context, node.slot, extent, [&](const uint32_t *lanes, int n) {
+        for (int i = 0; i < n; ++i) sum += as_int(lanes[i]);
+      });
+    if (sum < std::numeric_limits<int32_t>::min() || sum > std::numeric_limits<int32_t>::max())
+      throw Error(fmt::format("reference: an i32 sum is {}, outside i32", sum));
+    return static_cast<uint32_t>(sum);
   }
   if (node.op == Op::Sum) {
     float partial[16] = {};
@@ -192,7 +196,7 @@ uint32_t Evaluator::reduce(const Node &node, Context &context) {
         if (greatest ? value > best : value < best) best = value;
       }
     });
-    return bits_of(best);
+    return bits_of(best + 0.0f);
   }
   int32_t best = greatest ? std::numeric_limits<int32_t>::min() : std::numeric_limits<int32_t>::max();
   blocks(body, context, node.slot, extent, [&](const uint32_t *lanes, int n) {
@@ -209,14 +213,17 @@ bool Evaluator::byte_products(const Node &body, int slot) {
   return body.op == Op::Mul && is_byte(body.args[0]) && is_byte(body.args[1]);
 }
 
-uint32_t Evaluator::byte_dot(const Node &node, Context &context, int64_t extent) {
+int64_t Evaluator::byte_dot(const Node &node, Context &context, int64_t extent) {
   const int8_t *operand[2];
   for (size_t i = 0; i < 2; ++i) {
     const Node &source = node.args[1].args[i].args[0];
     operand[i] = source.tensor->as<int8_t>() + offset_at(source, context, node.slot, 0);
     offset_at(source, context, node.slot, extent - 1);
   }
-  return static_cast<uint32_t>(dot(operand[0], operand[1], extent));
+  constexpr int64_t kSafe = 65536;  // products of at most 2^14 in an int32
+  int64_t sum = 0;
+  for (int64_t k = 0; k < extent; k += kSafe) sum += dot(operand[0] + k, operand[1] + k, std::min(kSafe, extent - k));
+  return sum;
 }
 
 }  // namespace bittern::tuning::reference

@@ -38,7 +38,7 @@ class Evaluator {
   }
   // i32(a[.., k]) * i32(b[.., k]) of one-byte tensors: nearly all of the work, so it gets a loop without blocks.
   static bool byte_products(const Node &body, int slot);
-  uint32_t byte_dot(const Node &node, Context &context, int64_t extent);
+  int64_t byte_dot(const Node &node, Context &context, int64_t extent);
 };
 
 }  // namespace bittern::tuning::reference

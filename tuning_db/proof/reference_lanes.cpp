@@ -1,5 +1,7 @@
 #include "tuning_db/proof/reference_lanes.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -20,11 +22,14 @@ void cast(Type from, Type to, int n, uint32_t *x) {
   for (int i = 0; i < n; ++i) {
     if (from_float && !to_float) {
       const float value = as_float(x[i]);
-      const bool fits = value > -2147483904.0f && value < 2147483648.0f;
-      x[i] = fits ? static_cast<uint32_t>(static_cast<int32_t>(value)) : 0x80000000u;
+      if (!(value >= -2147483648.0f && value < 2147483648.0f))
+        throw Error(fmt::format("reference: i32({}) is out of range", value));
+      x[i] = static_cast<uint32_t>(static_cast<int32_t>(value));
     } else if (!from_float && to_float) {
       x[i] = bits_of(static_cast<float>(as_int(x[i])));
     }
+    if (to == Type::I8 && (as_int(x[i]) < -128 || as_int(x[i]) > 127))
+      throw Error(fmt::format("reference: i8({}) is out of range", as_int(x[i])));
     if (to == Type::F16) x[i] = bits_of(f16_to_f32(f32_to_f16(as_float(x[i]))));
     if (to == Type::BF16) x[i] = bits_of(bf16_to_f32(f32_to_bf16(as_float(x[i]))));
   }
@@ -134,7 +139,9 @@ void unary_lanes(Op op, Type from, Type to, int n, uint32_t *x) {
       for (int i = 0; i < n; ++i) x[i] = x[i] == 0;
       return;
     case Op::BitsToF32:
+      return;
     case Op::BitsToI32:
+      for (int i = 0; i < n; ++i) x[i] = std::isnan(as_float(x[i])) ? 0x7fc00000u : x[i];
       return;
     default:
       throw Error("reference: unknown unary operation");

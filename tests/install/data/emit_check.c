@@ -29,6 +29,22 @@ static void *allocate(size_t bytes) {
   return memory;
 }
 
+/* The processor's floating-point control word, and one that no result may depend on: rounding upwards, denormals
+ * flushed to zero. */
+#if defined(__x86_64__)
+static unsigned long hostile = 0xdfc0;
+static unsigned long control_word(void) { return __builtin_ia32_stmxcsr() & ~0x3fu; }
+static void set_control_word(unsigned long word) { __builtin_ia32_ldmxcsr((unsigned)word); }
+#else
+static unsigned long hostile = 0x1400000;
+static unsigned long control_word(void) {
+  unsigned long word;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(word));
+  return word;
+}
+static void set_control_word(unsigned long word) { __asm__ volatile("msr fpcr, %0" ::"r"(word)); }
+#endif
+
 /* Weights in each format, from trits. */
 static void write_format(bittern_format format, const int8_t *trits, int64_t n, int64_t k, uint8_t *out) {
   int64_t row, column;
@@ -122,6 +138,7 @@ static void check_product(const bittern_kernels *kernels, const int8_t *trits, c
   const int64_t n = bittern_rows(kernels), k = bittern_columns(kernels), y_stride = n + 3;
   const size_t scratch_bytes = bittern_scratch_bytes(kernels, m);
   const float untouched = -12345.0f;
+  const unsigned long ordinary = control_word();
   float *x = (float *)allocate((size_t)(m * k) * sizeof(float)), *scales = (float *)allocate((size_t)n * sizeof(float));
   float *y = (float *)allocate((size_t)(m * y_stride) * sizeof(float));
   uint8_t *scratch = (uint8_t *)allocate(scratch_bytes);
@@ -132,8 +149,12 @@ static void check_product(const bittern_kernels *kernels, const int8_t *trits, c
   a.inverse = (float *)allocate((size_t)m * sizeof(float));
   a.sums = (int32_t *)allocate((size_t)m * sizeof(int32_t));
   for (i = 0; i < m * k; ++i) x[i] = (float)((int)(random_bits() % 4001) - 2000) * 0.37f;
-  for (i = 0; i < n; ++i) scales[i] = 0.01f * (float)(1 + random_bits() % 1000);
+  /* Every seventh row has a denormal scale. */
+  for (i = 0; i < n; ++i) scales[i] = (i % 7 == 3 ? 1e-42f : 0.01f) * (float)(1 + random_bits() % 1000);
+  set_control_word(hostile);
   REQUIRE(bittern_quantise(kernels, m, x, k, &a, scratch, scratch_bytes) == BITTERN_OK);
+  REQUIRE(control_word() == hostile);
+  set_control_word(ordinary);
   check_quantised(&a, x, m, k);
   for (token = 0; extreme && token < m; ++token) {
     a.sums[token] = 0;
@@ -149,8 +170,11 @@ static void check_product(const bittern_kernels *kernels, const int8_t *trits, c
       REQUIRE(bittern_split(kernels, part, parts, &n0, &n1) == BITTERN_OK);
       REQUIRE(n0 == before && n1 >= n0);
       before = n1;
+      set_control_word(hostile);
       REQUIRE(bittern_matmul(kernels, m, packed, scales, &a, y, y_stride, n0, n1, scratch, scratch_bytes) ==
               BITTERN_OK);
+      REQUIRE(control_word() == hostile);
+      set_control_word(ordinary);
     }
     REQUIRE(n1 == n);
     for (token = 0; token < m; ++token) {

@@ -131,23 +131,93 @@ TEST_CASE("a clamped float has integer bounds, an unclamped one has none") {
   CHECK(value_range(one_line(x, "i32(min(1.0, max(0.0, X[n])))"), "Y", sizes) == Interval{INT32_MIN, INT32_MAX});
 }
 
+TEST_CASE("float arithmetic has rounded bounds while everything is finite") {
+  const std::string x = "in X : f32[N]";
+  const Sizes sizes = {{"N", 4}};
+  CHECK(value_range(one_line(x, "i32(min(max(X[n], -1.5), 2.0) * -3.0)"), "Y", sizes) == Interval{-6, 4});
+  CHECK(value_range(one_line(x, "i32(min(max(X[n], -1.5), 2.0) + 8.0)"), "Y", sizes) == Interval{6, 10});
+  CHECK(value_range(one_line(x, "i32(1.0 - min(max(X[n], -1.5), 2.0))"), "Y", sizes) == Interval{-1, 2});
+  CHECK(value_range(one_line(x, "i32(max(X[n], 0.0) * 0.0)"), "Y", sizes) == Interval{INT32_MIN, INT32_MAX});
+  // The greatest of some numbers is no NaN, but -inf when all are.
+  CHECK(value_range(one_line(x, "i32(min(max(max(k: 3) X[k % N], -5.0), 5.0))"), "Y", sizes) == Interval{-5, 5});
+  CHECK(value_range(one_line(x, "i32(max(k: 3) min(X[k % N], 1.0))"), "Y", sizes) == Interval{INT32_MIN, INT32_MAX});
+}
+
+std::string fault_text(const KernelSpec &spec, const Sizes &sizes) {
+  const auto fault = value_fault(spec, sizes);
+  return fault ? fault->text : "";
+}
+
 TEST_CASE("i32 sums are proved or the reason is given") {
   const KernelSpec &matmul = builtin_kernel("w2a8_matmul");
   // asum's terms are -128 .. 127, so 2^24 of them fit exactly; codes times activations -128 .. 128, one fewer.
-  CHECK(!check_i32_sums(matmul, {{"M", 1}, {"N", 1}, {"K", (1 << 24) - 1}}));
-  const auto reason = check_i32_sums(matmul, {{"M", 1}, {"N", 1}, {"K", 1 << 24}});
-  REQUIRE(reason);
-  CHECK(*reason == "acc: the sum of 16777216 terms in -128 .. 128 can overflow int32; at most 16777215 are safe");
-  const auto head = check_i32_sums(builtin_kernel("head_int8"), {{"M", 1}, {"N", 1}, {"K", 131072}});
-  REQUIRE(head);
-  CHECK(head->find("at most 131071 are safe") != std::string::npos);
-  CHECK(!check_i32_sums(builtin_kernel("head_int8"), {{"M", 1}, {"N", 1}, {"K", 131071}}));
-  CHECK(check_i32_sums(one_line("in X : i32[N]", "sum(k: 2) X[n]"), {{"N", 1}}));
-  CHECK(!check_i32_sums(one_line("in X : i32[N]", "sum(k: 1) X[n]"), {{"N", 1}}));
+  CHECK(fault_text(matmul, {{"M", 1}, {"N", 1}, {"K", (1 << 24) - 1}}).empty());
+  CHECK(fault_text(matmul, {{"M", 1}, {"N", 1}, {"K", 1 << 24}}) ==
+        "the sum of 16777216 terms in -128 .. 128 can overflow i32; at most 16777215 are safe");
+  CHECK(fault_text(builtin_kernel("head_int8"), {{"M", 1}, {"N", 1}, {"K", 131072}}).find("at most 131071 are safe") !=
+        std::string::npos);
+  CHECK(fault_text(builtin_kernel("head_int8"), {{"M", 1}, {"N", 1}, {"K", 131071}}).empty());
+  CHECK(!fault_text(one_line("in X : i32[N]", "sum(k: 2) X[n]"), {{"N", 1}}).empty());
+  CHECK(fault_text(one_line("in X : i32[N]", "sum(k: 1) X[n]"), {{"N", 1}}).empty());
+  // Every sum counts, not the first alone; arithmetic outside sums wraps.
+  CHECK(fault_text(one_line("in X : i8[N]", "(sum(k: 9) i32(X[n])) + sum(k: 1 << 26) i32(X[n])"), {{"N", 1}})
+            .find("67108864 terms") != std::string::npos);
+  CHECK(fault_text(one_line("in X : i32[N]", "X[n] + X[n] * X[n]"), {{"N", 1}}).empty());
   // A sum inside a sum: the inner one's range counts for the outer one.
   const KernelSpec nested = one_line("in X : i8[N]", "sum(i: 1 << 16) sum(k: 1 << 8) i32(X[n])");
-  CHECK(!check_i32_sums(nested, {{"N", 1}}));
-  CHECK(check_i32_sums(one_line("in X : i8[N]", "sum(i: 1 << 16) sum(k: 1 + (1 << 8)) i32(X[n])"), {{"N", 1}}));
+  CHECK(fault_text(nested, {{"N", 1}}).empty());
+  CHECK(!fault_text(one_line("in X : i8[N]", "sum(i: 1 << 16) sum(k: 1 + (1 << 8)) i32(X[n])"), {{"N", 1}}).empty());
+}
+
+TEST_CASE("sums over sizes that are not given are not judged") {
+  const KernelSpec free = one_line("in X : i8[N]", "sum(i: 1 << 20) sum(k: N) i32(X[k])");
+  CHECK(fault_text(free, {}).empty());
+  CHECK(fault_text(free, {{"N", 8}}).empty());
+  CHECK(!fault_text(free, {{"N", 1 << 20}}).empty());
+  CHECK(!fault_text(one_line("in X : i8[N]", "sum(k: 1 << 25) i32(X[n])"), {}).empty());
+}
+
+TEST_CASE("conversions are proved to fit, at the place where they stand") {
+  const auto i8_of = [](const std::string &value) {
+    return parse_kernel("kernel s(N) {\n  in X : i32[N]\n  in F : f32[N]\n  out Y : i8[N]\n  Y[n] = " + value + "\n}",
+                        "s");
+  };
+  const auto fault = value_fault(i8_of("i8(X[n])"), {{"N", 1}});
+  REQUIRE(fault);
+  CHECK(fault->at.line == 5);
+  CHECK(fault->at.column == 10);
+  CHECK(fault->text ==
+        "X[n] is not proved to fit in i8: found -2147483648 .. 2147483647; clamp it, as in i8(min(max(x, -128), 127))");
+  CHECK(fault_text(i8_of("i8(min(max(X[n], -128), 127))"), {{"N", 1}}).empty());
+  CHECK(!fault_text(i8_of("i8(min(max(X[n], -128), 128))"), {{"N", 1}}).empty());
+  CHECK(fault_text(i8_of("i8(i32(min(max(F[n], -128.0), 127.0)))"), {{"N", 1}}).empty());
+  // A constant first in max lets a NaN through.
+  CHECK(fault_text(i8_of("i8(i32(min(127.0, max(-128.0, F[n]))))"), {{"N", 1}}).find("found NaN or -128 .. 127") !=
+        std::string::npos);
+  CHECK(fault_text(i8_of("i8(i32(min(max(F[n], -128.0), 128.0)))"), {{"N", 1}}).find("found -128 .. 128") !=
+        std::string::npos);
+  CHECK(!fault_text(i8_of("i8(min(max(i32(F[n]), -128), 127))"), {{"N", 1}}).empty());
+  CHECK(!fault_text(i8_of("i8(min(max(i32(min(max(F[n], 0.0), 2147483648.0)), -128), 127))"), {{"N", 1}}).empty());
+  CHECK(fault_text(i8_of("i8(min(max(i32(min(max(F[n], 0.0), 2147483520.0)), -128), 127))"), {{"N", 1}}).empty());
+}
+
+TEST_CASE("the same text has the same answer at every size where its bounds are the same") {
+  const KernelSpec unfit = parse_kernel(
+      "kernel u(M, N, K) { in W : ternary[N, K] in A : i8[M, K] out Q : i8[M, N]\n"
+      "  Q[m, n] = i8(sum(k: K) i32(W[n, k]) * i32(A[m, k])) }",
+      "u");
+  for (const int64_t size : {1, 64, 4096})
+    CHECK(sizes_error(unfit, {{"M", 1}, {"N", size}, {"K", size}}).find("u:2:13: sum(k: K)") == 0);
+}
+
+TEST_CASE("every built-in kernel's values are proved for its inputs") {
+  for (const std::string &name : builtin_kernel_names()) {
+    CAPTURE(name);
+    Sizes sizes;
+    for (const std::string &size : builtin_kernel(name).sizes) sizes[size] = 64;
+    CHECK(sizes_error(builtin_kernel(name), sizes).empty());
+    CHECK(fault_text(builtin_kernel(name), {}).empty());
+  }
 }
 
 TEST_CASE("sizes are held against the kernel") {

@@ -350,7 +350,7 @@ class Evaluator {
       case Op::BitsToF32:
         return {0, std::bit_cast<float>(static_cast<int32_t>(a.i))};
       default:
-        return {std::bit_cast<int32_t>(a.f), 0};
+        return {std::isnan(a.f) ? 0x7fc00000 : std::bit_cast<int32_t>(a.f), 0};
     }
   }
 
@@ -371,7 +371,7 @@ class Evaluator {
       if (greatest ? v.i > best.i : v.i < best.i) best.i = v.i;
       if (greatest ? v.f > best.f : v.f < best.f) best.f = v.f;
     }
-    return e.op == Op::Sum ? Value{int_sum, sum.total()} : best;
+    return e.op == Op::Sum ? Value{int_sum, sum.total()} : Value{best.i, best.f + 0.0f};
   }
 
   Value load(const Expr &e, const Names &vars) const {
@@ -419,7 +419,6 @@ TEST_CASE("random kernels survive printing and parsing") {
 
 TEST_CASE("random kernels are interpreted as they read") {
   std::mt19937_64 random(5);
-  int compared = 0;
   for (uint64_t seed = 0; seed < 150; ++seed) {
     CAPTURE(seed);
     const KernelSpec spec = Maker(seed).make();
@@ -441,14 +440,7 @@ TEST_CASE("random kernels are interpreted as they read") {
       }
       tensors[t->name] = std::move(data);
     }
-    try {
-      interpret(spec, sizes, {{"alpha", 0.7f}}, tensors);
-    } catch (const Error &e) {
-      // NaN reaches i32() in some of them, which both must refuse; nothing else may go wrong.
-      REQUIRE(std::string(e.what()).find("out of range") != std::string::npos);
-      continue;
-    }
-    ++compared;
+    interpret(spec, sizes, {{"alpha", 0.7f}}, tensors);
     const Evaluator evaluator(spec, sizes, 0.7f, tensors);
     for (int64_t n = 0; n < n_count; ++n) {
       const Evaluator::Names at = {{"n", n}};
@@ -459,5 +451,4 @@ TEST_CASE("random kernels are interpreted as they read") {
                      evaluator.eval(spec.definition("Y")->value, {{"n", n}, {"k", k}}).f));
     }
   }
-  CHECK(compared > 100);
 }

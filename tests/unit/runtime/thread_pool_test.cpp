@@ -7,9 +7,11 @@
 #include <atomic>
 #include <chrono>
 #include <set>
+#include <stdexcept>
 #include <thread>
 #include <vector>
 
+#include "runtime/abi/float_control.h"
 #include "runtime/error.h"
 #include "runtime/threads/pool.h"
 
@@ -167,4 +169,29 @@ TEST_CASE("pinning keeps results") {
     pool.run([&](int) { ++runs; });
     CHECK(runs == 2);
   }).join();
+}
+
+TEST_CASE("work has the defined floating-point control word, whatever the caller's") {
+#if defined(__x86_64__)
+  constexpr uint64_t kHostile = 0xdfc0;  // upwards, denormals flushed on both sides
+#else
+  constexpr uint64_t kHostile = 0x1400000;
+#endif
+  const uint64_t ordinary = bt_float_control();
+  bt_set_float_control(kHostile);
+  for (int threads : {1, 3}) {
+    ThreadPool pool(threads);  // its threads begin with the caller's word
+    std::atomic<int> wrong{0};
+    const auto work = [&] {
+      volatile float tiny = 1e-40f, third = 3.0f;
+      if (tiny * 1.0f != 1e-40f || 1.0f / third != 0x1.555556p-2f) ++wrong;
+      if ((bt_float_control() & ~uint64_t{BT_FLOAT_FLAGS}) != BT_FLOAT_DEFAULT) ++wrong;
+    };
+    pool.run([&](int) { work(); });
+    pool.parallel(50, [&](int64_t, int) { work(); });
+    CHECK_THROWS(pool.run([](int) { throw std::runtime_error("x"); }));
+    CHECK(wrong == 0);
+    CHECK((bt_float_control() & ~uint64_t{BT_FLOAT_FLAGS}) == kHostile);
+  }
+  bt_set_float_control(ordinary);
 }
