@@ -46,7 +46,6 @@ const std::vector<const Backend *> &backends();
 const Backend &find_backend(const std::string &name);
 // Why the schedule's sums could overflow, or nothing (or the request is unchecked).
 std::optional<std::string> sums_overflow(const Request &);
-// Picks the backend that the schedule names and compiles. Throws Error, too, when the schedule's sums could overflow.
 // Picks the backend that the schedule names and compiles. Throws Error, too, when a sum or conversion of the text is
 // not proved to fit at the sizes that are fixed, with its place (compiler/bounds.h), or a sum of the schedule.
 Compiled compile(const Request &);

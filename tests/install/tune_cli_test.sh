@@ -12,6 +12,20 @@ refuses 1 '--compare-layouts measures, and --emit-only does not' "$tune" --quiet
 refuses 2 'give one of --model, --preset, --shapes and --kernel' "$tune" --quiet --compare-layouts
 [ ! -e "$scratch/new" ] || complain "a refused command made its folder"
 
+# A text whose sums or conversions are not proved is refused at once, at its place, whatever its sizes.
+refused=$1/tests/data/kernels/refused
+refuses_text() {
+  timeout 10 "$tune" --quiet --kernel "$refused/$3.bk" --dims "$2" >"$scratch/out" 2>"$scratch/err"
+  [ $? = 1 ] && [ ! -s "$scratch/out" ] && [ "$(wc -l <"$scratch/err")" = 3 ] && grep -qF -- "$1" "$scratch/err" ||
+    complain "$3 at $2 is not refused once, with its line: $(cat "$scratch/err")"
+}
+refuses_text 'sum_overflows.bk:9:18: the sum of 65794 terms in -32640 .. 32640 can overflow i32; at most 65793 are safe' M=1,N=2,K=65794 sum_overflows
+refuses_text 'sum_overflows.bk:9:18: the sum of 16777216 terms' M=1,N=2,K=16777216 sum_overflows
+for size in 1 64 4096; do
+  refuses_text 'narrow_sum.bk:7:13: sum(k: K) i32(W[n, k]) * i32(A[m, k]) is not proved to fit in i8' "M=1,N=$size,K=$size" narrow_sum
+  refuses_text 'float_to_int.bk:6:13: X[m, k] * 10000000.0 is not proved to fit in i32: found NaN or -inf .. inf' "M=1,K=$size" float_to_int
+done
+
 target=x86-64-sse41
 [ "$(uname -m)" = x86_64 ] || target=aarch64-neon
 small=(--shapes 64x128 --batch 1 -t 1 --target $target --compare-layouts --quiet --time-limit 600)
