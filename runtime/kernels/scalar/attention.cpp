@@ -42,7 +42,7 @@ void attend(const bt_args *args) {
         const int64_t p = first + i;
         const Stored *key = at<Stored>(t[1], pages[p / kPage], h / group, p % kPage);
         e[i] = sum16(d_count, [&](int64_t d) { return q[d] * Format::load(key[d]); });
-        top = max_of(top, e[i]);
+        top = max_of(e[i], top);
       }
       for (int64_t i = 0; i < count; ++i) e[i] = exp((e[i] - top) * scale);
       const float den = sum16(count, [&](int64_t i) { return e[i]; });

@@ -15,7 +15,7 @@ float inverse_rms(const float *x, int64_t k_count, float eps) {
 template <typename Value>
 void quantise_row(int64_t k_count, Value y, int8_t *codes, float *inv, int32_t *qsum) {
   float largest = 0;
-  for (int64_t k = 0; k < k_count; ++k) largest = max_of(largest, std::fabs(y(k)));
+  for (int64_t k = 0; k < k_count; ++k) largest = max_of(std::fabs(y(k)), largest);
   const float amax = max_of(largest, 0.00001f);
   const float s = 127.0f / amax;
   int32_t sum = 0;

@@ -91,8 +91,10 @@ TEST_CASE("integer operations, floor division among them") {
 TEST_CASE("reductions over nothing, and of every kind") {
   // Extents that depend on data, from 0 on.
   for (const char *value : {"sum(k: c[m]) X[m, k] * 0.5", "max(k: c[m]) X[m, k]", "min(k: c[m]) X[m, k]",
-                            "f32(sum(k: c[m]) i32(X[m, k] * 100.0))", "f32(max(k: c[m]) i32(X[m, k] * 100.0))",
-                            "f32(min(k: c[m]) i32(X[m, k] * 100.0))", "sum(k: c[m]) X[m, k] * (sum(j: k) X[m, j])"})
+                            "f32(sum(k: c[m]) i32(min(max(X[m, k] * 100.0, -900.0), 900.0)))",
+                            "f32(max(k: c[m]) i32(min(max(X[m, k] * 100.0, -900.0), 900.0)))",
+                            "f32(min(k: c[m]) i32(min(max(X[m, k] * 100.0, -900.0), 900.0)))",
+                            "sum(k: c[m]) X[m, k] * (sum(j: k) X[m, j])"})
     check(fmt::format("kernel reduce(M, K) {{\n  in X : f32[M, K]\n  in c : i32[M] range 0 .. K + 1\n"
                       "  out Y : f32[M]\n  Y[m] = {}\n}}\n",
                       value),
