@@ -144,6 +144,7 @@ Ex Kernel::scalar(const std::string &name) {
   return Ex(named(Op::Scalar, Type::F32, name));
 }
 
+void Kernel::tokens(const std::string &size) { spec_.tokens = size; }
 void Kernel::require(const Ex &condition) { spec_.requires_.push_back(condition.node()); }
 
 TensorRef Kernel::declare(Role role, const std::string &name, Type type, const std::vector<Ex> &shape) {

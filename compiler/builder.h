@@ -128,6 +128,8 @@ class Kernel {
   Ex size(const std::string &name);
   Ex scalar(const std::string &name);
   void require(const Ex &condition);
+  // Declares which size counts tokens; empty: none does.
+  void tokens(const std::string &size);
   TensorRef in(const std::string &name, Type type, const std::vector<Ex> &shape);
   TensorRef given(const std::string &name, Type type, const std::vector<Ex> &shape);
   TensorRef out(const std::string &name, Type type, const std::vector<Ex> &shape);

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
 #include <set>
 #include <utility>
@@ -256,6 +257,10 @@ ExprPtr substitute(const ExprPtr &expr, const std::map<std::string, ExprPtr> &va
 void walk(const ExprPtr &expr, const std::function<void(const ExprPtr &)> &visit) {
   visit(expr);
   for (const ExprPtr &arg : expr->args) walk(arg, visit);
+}
+
+bool has_reduction(const ExprPtr &expr) {
+  return is_reduction(expr->op) || std::any_of(expr->args.begin(), expr->args.end(), has_reduction);
 }
 
 void keep_used_functions(KernelSpec &spec) {

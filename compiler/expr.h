@@ -58,5 +58,7 @@ void walk(const ExprPtr &expr, const std::function<void(const ExprPtr &)> &visit
 void keep_used_functions(KernelSpec &spec);
 
 inline bool is_reduction(Op op) { return op == Op::Sum || op == Op::MaxOf || op == Op::MinOf; }
+// Whether a reduction stands anywhere in the expression.
+bool has_reduction(const ExprPtr &expr);
 
 }  // namespace bittern::compiler

@@ -8,11 +8,6 @@
 
 namespace bittern::compiler {
 
-bool has_reduction(const ExprPtr &expr) {
-  if (is_reduction(expr->op)) return true;
-  return std::any_of(expr->args.begin(), expr->args.end(), has_reduction);
-}
-
 CodeBuilder::CodeBuilder(const KernelSpec &spec, const Sizes &sizes, const std::map<std::string, float> &scalars,
                          const std::map<std::string, int> &tensor_numbers)
     : spec_(spec), sizes_(sizes), scalars_(scalars), tensor_numbers_(tensor_numbers) {}

@@ -59,6 +59,4 @@ class CodeBuilder {
   int next_slot_ = 0;
 };
 
-bool has_reduction(const ExprPtr &expr);
-
 }  // namespace bittern::compiler

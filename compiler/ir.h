@@ -128,8 +128,11 @@ struct Function {
 
 struct KernelSpec {
   std::string name;
-  std::vector<std::string> sizes;       // size parameters, in ABI order
-  std::vector<std::string> scalars;     // f32 parameters, in ABI order
+  std::vector<std::string> sizes;    // size parameters, in ABI order
+  std::vector<std::string> scalars;  // f32 parameters, in ABI order
+  // Which size counts tokens where the text declares it; empty: none does. Ask token_size() (compiler/token_size.h),
+  // which knows what follows from shapes where nothing is declared.
+  std::optional<std::string> tokens;
   std::vector<ExprPtr> requires_;       // Bool conditions on sizes, for example K % G == 0
   std::vector<Tensor> tensors;          // In, Given and Out in ABI order, then locals in order of definition
   std::vector<Definition> definitions;  // givens' definitions included; each reads only what is defined before it

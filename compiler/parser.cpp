@@ -130,7 +130,7 @@ class Parser : private ExpressionParser {
     expect("{");
     while (!accept("}")) {
       if (spec_.tensors.size() > kMaxTensors) fail(peek(), fmt::format("a kernel has at most {} tensors", kMaxTensors));
-      if (is("require") || is("scalar") || is("in") || is("given") || is("out")) {
+      if (is("require") || is("scalar") || is("in") || is("given") || is("out") || declares_tokens()) {
         if (!spec_.definitions.empty()) fail(peek(), "declarations come before the first definition");
         declaration();
       } else if (peek().kind == Token::Name && !reserved(peek().text)) {
@@ -141,8 +141,19 @@ class Parser : private ExpressionParser {
     }
   }
 
+  // `tokens` is a word only here, so that texts may go on to use it as a name: a definition has `[` or a type next.
+  bool declares_tokens() const { return is("tokens") && peek(1).kind == Token::Name; }
+
   void declaration() {
     const Token word = take();
+    if (word.text == "tokens") {
+      const Token name = take();
+      if (spec_.tokens) fail(word, "'tokens' is declared twice");
+      if (name.text != "none" && std::find(spec_.sizes.begin(), spec_.sizes.end(), name.text) == spec_.sizes.end())
+        fail(name, fmt::format("'tokens' wants one of the kernel's sizes or 'none', found {}", shown(name)));
+      spec_.tokens = name.text == "none" ? "" : std::string(name.text);
+      return;
+    }
     if (word.text == "require") {
       ExprPtr condition = expression();
       if (condition->type != Type::Bool) fail(word, "'require' wants a condition");

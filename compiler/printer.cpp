@@ -127,6 +127,7 @@ void print_declarations(std::string &out, const KernelSpec &spec) {
     printer.expr(*condition, kLowestPrecedence);
     out += '\n';
   }
+  if (spec.tokens) out += fmt::format("  tokens {}\n", spec.tokens->empty() ? "none" : *spec.tokens);
   for (const std::string &scalar : spec.scalars) out += fmt::format("  scalar {}\n", scalar);
   for (const Tensor *t : spec.arguments()) {
     const char *role = t->role == Role::In ? "in" : t->role == Role::Given ? "given" : "out";
@@ -224,9 +225,9 @@ bool equal_all(const std::vector<T> &a, const std::vector<T> &b) {
 }  // namespace
 
 bool equal(const KernelSpec &a, const KernelSpec &b) {
-  return a.name == b.name && a.sizes == b.sizes && a.scalars == b.scalars && equal(a.requires_, b.requires_) &&
-         equal_all(a.tensors, b.tensors) && equal_all(a.definitions, b.definitions) &&
-         equal_all(a.functions, b.functions);
+  return a.name == b.name && a.sizes == b.sizes && a.scalars == b.scalars && a.tokens == b.tokens &&
+         equal(a.requires_, b.requires_) && equal_all(a.tensors, b.tensors) &&
+         equal_all(a.definitions, b.definitions) && equal_all(a.functions, b.functions);
 }
 
 }  // namespace bittern::compiler

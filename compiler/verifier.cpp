@@ -10,6 +10,7 @@
 
 #include "compiler/expr.h"
 #include "compiler/index_bounds.h"
+#include "compiler/token_size.h"
 
 namespace bittern::compiler {
 
@@ -34,6 +35,7 @@ class Verifier {
       if (check(condition) != Type::Bool) fail(condition->loc, "'require' wants a condition");
     }
     tensors();
+    tokens();
     definitions();
   }
 
@@ -149,6 +151,22 @@ class Verifier {
       size_expression(t.range->first, "the range");
       size_expression(t.range->second, "the range");
     }
+  }
+
+  // The size that is declared to count tokens takes any value from 1, and weights do not have it.
+  void tokens() {
+    if (!spec_.tokens || spec_.tokens->empty()) return;
+    const std::string &size = *spec_.tokens;
+    if (size == "none") fail({}, "'tokens none' says that no size counts tokens, so a size named 'none' cannot");
+    if (std::find(spec_.sizes.begin(), spec_.sizes.end(), size) == spec_.sizes.end())
+      fail({}, fmt::format("'tokens' names '{}', which is no size of the kernel", size));
+    for (const ExprPtr &condition : spec_.requires_)
+      if (mentions_size(condition, size))
+        fail(condition->loc,
+             fmt::format("'{}' counts tokens: any number from 1, so no 'require' may mention it", size));
+    for (const Tensor &t : spec_.tensors)
+      if (t.type == Type::Ternary && grows_with_tokens(t, size))
+        fail(t.loc, fmt::format("'{}' counts tokens, and ternary '{}' has it in its shape", size, t.name));
   }
 
   void definitions() {

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "compiler/expr.h"
+
 namespace bittern::schedules {
 namespace {
 
@@ -11,11 +13,6 @@ using compiler::ExprPtr;
 using compiler::KernelSpec;
 using compiler::Op;
 using compiler::Role;
-
-bool has_reduction(const ExprPtr &e) {
-  if (e->op == Op::Sum || e->op == Op::MaxOf || e->op == Op::MinOf) return true;
-  return std::any_of(e->args.begin(), e->args.end(), has_reduction);
-}
 
 constexpr int kRepeatedWork = 1000;
 
@@ -27,7 +24,8 @@ int rank(const KernelSpec &spec, const std::string &size) {
     const compiler::Tensor *tensor = spec.find(definition.tensor);
     const int position = index_over_size(definition, size);
     const int last = static_cast<int>(definition.vars.size()) - 1;
-    if (tensor->role == Role::Local && position < 0 && has_reduction(definition.value)) penalty += kRepeatedWork;
+    if (tensor->role == Role::Local && position < 0 && compiler::has_reduction(definition.value))
+      penalty += kRepeatedWork;
     if (tensor->role != Role::Out) continue;
     if (position == last && tensor->pad > 1) penalty += 500;
     penalty += last >= 2 && position == last ? 50 : last - position;

@@ -8,6 +8,8 @@
 
 #include "compiler/bounds.h"
 #include "compiler/error.h"
+#include "compiler/expr.h"
+#include "compiler/token_size.h"
 #include "schedules/contraction.h"
 #include "schedules/layout.h"
 #include "schedules/template.h"
@@ -18,7 +20,6 @@ namespace {
 using compiler::ExprPtr;
 using compiler::Interval;
 using compiler::KernelSpec;
-using compiler::Op;
 using compiler::Sizes;
 
 constexpr Interval kActivation{-128, 127};
@@ -28,13 +29,9 @@ constexpr Interval kActivation{-128, 127};
 struct Facts {
   std::vector<ExprPtr> key;
   std::vector<Contraction> contractions;
+  std::string tokens;  // the size that counts them; empty when none does
   bool ternary = false, sums = false;
 };
-
-bool contains_reduction(const ExprPtr &e) {
-  if (e->op == Op::Sum || e->op == Op::MaxOf || e->op == Op::MinOf) return true;
-  return std::any_of(e->args.begin(), e->args.end(), contains_reduction);
-}
 
 const Facts &facts(const KernelSpec &spec) {
   thread_local Facts last;
@@ -44,8 +41,9 @@ const Facts &facts(const KernelSpec &spec) {
   last = {};
   last.key = std::move(key);
   last.contractions = find_contractions(spec);
+  last.tokens = compiler::token_size(spec);
   for (const compiler::Tensor &tensor : spec.tensors) last.ternary |= tensor.type == compiler::Type::Ternary;
-  for (const ExprPtr &value : last.key) last.sums |= contains_reduction(value);
+  for (const ExprPtr &value : last.key) last.sums |= compiler::has_reduction(value);
   return last;
 }
 
@@ -76,8 +74,8 @@ int64_t value_or_0(const ExprPtr &e, const Sizes &sizes) {
   }
 }
 
-int64_t tokens_of(const Sizes &sizes) {
-  const auto found = sizes.find("M");
+int64_t tokens_of(const KernelSpec &spec, const Sizes &sizes) {
+  const auto found = sizes.find(facts(spec).tokens);
   return found == sizes.end() ? 0 : found->second;
 }
 
@@ -134,8 +132,8 @@ std::optional<std::string> illegal_gemv(const KernelSpec &spec, const Sizes &siz
   if (rows > interleaved && s.get("prefetch", 0) > 0)
     return fmt::format("rows={} of layout {} lie in several places, and one prefetch covers one", rows, s.layout);
   if (rows * tokens > 8) return fmt::format("rows={} times tokens={} sums do not fit 16 registers", rows, tokens);
-  if (const int64_t m = tokens_of(sizes); m > 0 && tokens > m)
-    return fmt::format("tokens={} is more than M={}", tokens, m);
+  if (const int64_t m = tokens_of(spec, sizes); m > 0 && tokens > m)
+    return fmt::format("tokens={} is more than {}={}", tokens, facts(spec).tokens, m);
   return illegal_sums(spec, sizes, s.get("chunk", kGemvChunk), gemv_params(spec, target));
 }
 
@@ -151,7 +149,7 @@ Work work_of(const KernelSpec &spec, const Sizes &sizes) {
     weights += static_cast<double>(std::max<int64_t>(1, value_or_0(c.rows, sizes))) *
                static_cast<double>(std::max<int64_t>(1, value_or_0(c.depth, sizes)));
   const double units = weights / 128, read = units * 32 / kBytesPerCycle;
-  const auto m = static_cast<double>(std::max<int64_t>(1, tokens_of(sizes)));
+  const auto m = static_cast<double>(std::max<int64_t>(1, tokens_of(spec, sizes)));
   return {m, units, read, std::max(read, m * units * 8 / kOperationsPerCycle)};
 }
 
@@ -186,9 +184,9 @@ std::optional<std::string> illegal_gemm(const KernelSpec &spec, const Sizes &siz
                                         const Target &target) {
   const int64_t rows = s.get("rows", 2), tokens = s.get("tokens", 4), mb = s.get("mb", 16);
   if (rows * tokens != 8) return fmt::format("rows={} times tokens={} does not make 8 sums", rows, tokens);
-  if (const int64_t m = tokens_of(sizes); m > 0) {
-    if (m < 8) return fmt::format("M={} is too few to share unpacked weights", m);
-    if (mb >= 2 * m) return fmt::format("mb={} is far more than M={}", mb, m);
+  if (const int64_t m = tokens_of(spec, sizes); m > 0) {
+    if (m < 8) return fmt::format("{}={} is too few to share unpacked weights", facts(spec).tokens, m);
+    if (mb >= 2 * m) return fmt::format("mb={} is far more than {}={}", mb, facts(spec).tokens, m);
   }
   return illegal_sums(spec, sizes, s.get("chunk", kGemmChunk), gemm_params(spec, target));
 }

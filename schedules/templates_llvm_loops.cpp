@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "compiler/token_size.h"
 #include "schedules/parallel.h"
 #include "schedules/template.h"
 
@@ -85,7 +86,7 @@ double prior(const KernelSpec &spec, const Sizes &sizes, const Schedule &schedul
   double cost = has_ternary(spec) ? 50 : 1;
   if (has_block_of_sums(spec)) {
     const auto together = static_cast<double>(schedule.get("rows", 4) * schedule.get("tokens", 1));
-    const auto tokens = sizes.find("M");
+    const auto tokens = sizes.find(compiler::token_size(spec));
     const bool stream = streams_rows(spec) && tokens != sizes.end() && tokens->second < 8;
     cost += stream ? 0.05 * static_cast<double>(schedule.get("rows", 4)) : 0.4 / together;
     cost += 0.00001 * static_cast<double>(schedule.get("prefetch", 0));
@@ -102,7 +103,7 @@ std::vector<Default> loops_defaults(const KernelSpec &spec, const Target &target
     for (const Template &row : llvm_contraction_templates())
       if (row.applies(spec, target)) return {};
   const std::string layout = has_ternary(spec) ? "i2r4" : "";
-  const bool many_tokens = std::find(spec.sizes.begin(), spec.sizes.end(), "M") != spec.sizes.end();
+  const bool many_tokens = !compiler::token_size(spec).empty();
   if (!streams_rows(spec) || !many_tokens) return {{{"llvm", "loops", {}, layout}, 1, INT64_MAX}};
   // One token: a single row at a time keeps memory access sequential, which is all that counts; the long prefetch costs
   // nothing where the hardware keeps up by itself. More tokens: blocks that use every loaded row for several.

@@ -32,12 +32,6 @@ void outermost_reductions(const ExprPtr &e, std::vector<ExprPtr> &found) {
   for (const ExprPtr &arg : e->args) outermost_reductions(arg, found);
 }
 
-bool has_reduction(const ExprPtr &e) {
-  std::vector<ExprPtr> found;
-  outermost_reductions(e, found);
-  return !found.empty();
-}
-
 // What a reduction over nothing gives, and its step.
 llvm::Constant *neutral(KernelBuilder &kb, const compiler::Expr &reduction) {
   const bool real = reduction.type == Type::F32;
@@ -190,7 +184,7 @@ Value *ContractionEpilogue::reduce(const ExprPtr &reduction, const Bindings &bin
   llvm::Type *type = emitter_.value_type(reduction->type, lanes);
   Value *start = splat(kb_, neutral(kb_, *reduction), lanes);
 
-  if (!ordered && (lanes > 1 || has_reduction(body))) {
+  if (!ordered && (lanes > 1 || compiler::has_reduction(body))) {
     const auto all = kb_.loop(kb_.i64(0), extent, 1, {start}, [&](Value *i, const KernelBuilder::Values &carried) {
       Value *term = splat(kb_, value(body, bindings.with(k, i), token, load_sum), lanes);
       return KernelBuilder::Values{step(kb_, *reduction, carried[0], term)};
@@ -207,7 +201,7 @@ Value *ContractionEpilogue::reduce(const ExprPtr &reduction, const Bindings &bin
     Value *term = splat(kb_, value(body, bindings.with(k, i), token, load_sum), lanes);
     b.CreateAlignedStore(step(kb_, *reduction, b.CreateAlignedLoad(type, place, aligned), term), place, aligned);
   };
-  if (lanes == 1 && !has_reduction(body)) {
+  if (lanes == 1 && !compiler::has_reduction(body)) {
     // A vector along k is the sixteen partials at once.
     Value *whole = b.CreateAnd(extent, kb_.i64(-static_cast<int64_t>(kPartials)));
     Value *sixteen = kb_.loop(kb_.i64(0), whole, kPartials, {splat(kb_, start, kPartials)},

@@ -56,8 +56,8 @@ KernelSet::~KernelSet() = default;
 void KernelSet::add(const bt_pack &pack, KernelOrigin origin) {
   for (uint32_t i = 0; i < pack.count; ++i) {
     const bt_kernel *kernel = pack.kernels[i];
-    const RoleInfo *role = find_role(kernel->spec);
-    if (!role || role->spec_hash != kernel->spec_hash || (kernel->isa_needs & ~machine_isa()) != 0) continue;
+    const RoleInfo *role = find_role(kernel->spec_hash);
+    if (!role || (kernel->isa_needs & ~machine_isa()) != 0) continue;
     if (kernel->proof == nullptr || kernel->proof[0] == '\0') continue;
     by_role_[static_cast<size_t>(role->role)].push_back({kernel, origin});
   }

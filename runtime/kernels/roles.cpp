@@ -53,9 +53,9 @@ const std::vector<RoleInfo> &table() {
 
 const RoleInfo &role_info(Role role) { return table()[static_cast<size_t>(role)]; }
 
-const RoleInfo *find_role(const std::string &spec) {
+const RoleInfo *find_role(const std::string &spec_hash) {
   for (const RoleInfo &row : table())
-    if (row.spec == spec) return &row;
+    if (row.spec_hash == spec_hash) return &row;
   return nullptr;
 }
 

@@ -1,5 +1,5 @@
 // The kernels a transformer needs, as one table: the name of the kernel text, its hash, and what its arguments are.
-// A pack's kernel is used only when its spec hash equals the table's, so a pack made from another text is never called
+// A pack's kernel is known by its spec hash alone, so one made from another text, whatever its name, is never called
 // with arguments it does not expect.
 #pragma once
 #include <cstdint>
@@ -45,7 +45,8 @@ struct RoleInfo {
 };
 
 const RoleInfo &role_info(Role);
-// By the kernel's name; null when no role has it.
-const RoleInfo *find_role(const std::string &spec);
+// By the hash of the kernel's canonical text; null when no role has it. A kernel's name says nothing: any text may bear
+// it.
+const RoleInfo *find_role(const std::string &spec_hash);
 
 }  // namespace bittern::runtime

@@ -8,20 +8,22 @@
 #include <vector>
 
 #include "compiler/error.h"
+#include "compiler/token_size.h"
 #include "compiler/verifier.h"
 #include "tuning_db/proof/cost.h"
 #include "tuning_db/proof/problem.h"
 
 namespace bittern::test {
 
-// Sizes that every kernel text accepts, all but M: at these a schedule must be legal.
+// Sizes that every kernel text accepts, all but the number of tokens, M: at these a schedule must be legal.
 inline compiler::Sizes common_sizes(const compiler::KernelSpec &spec) {
   static const std::map<std::string, int64_t> kValues = {{"N", 70}, {"K", 192}, {"G", 2},  {"H", 6},
                                                          {"D", 24}, {"B", 2},   {"T", 3},  {"F", 70},
                                                          {"R", 12}, {"V", 50},  {"NP", 7}, {"W", 40}};
   compiler::Sizes sizes;
+  const std::string tokens = compiler::token_size(spec);
   for (const std::string &name : spec.sizes) {
-    if (name == "M") continue;
+    if (name == tokens) continue;
     const auto known = kValues.find(name);
     // A group of weights or activations, not of heads.
     const bool columns = name == "G" && std::find(spec.sizes.begin(), spec.sizes.end(), "K") != spec.sizes.end();
@@ -32,14 +34,14 @@ inline compiler::Sizes common_sizes(const compiler::KernelSpec &spec) {
 
 class MatrixSizes {
  public:
-  explicit MatrixSizes(const compiler::KernelSpec &spec) : spec_(spec) {}
+  explicit MatrixSizes(const compiler::KernelSpec &spec) : spec_(spec), tokens_(compiler::token_size(spec)) {}
 
   // M 1, 2, 3, 5, 8, 17 and 33, each with sizes below any tile and with tails behind tiles.
   std::vector<compiler::Sizes> quick() {
     std::vector<compiler::Sizes> all;
     for (const int64_t m : {5, 1, 2, 3, 8, 17, 33}) {
-      add(all, {{"M", m}}, kSmall);
-      add(all, {{"M", m}}, kTails);
+      add(all, {{tokens_, m}}, kSmall);
+      add(all, {{tokens_, m}}, kTails);
     }
     return all;
   }
@@ -51,7 +53,7 @@ class MatrixSizes {
       const int64_t last = swept == "K" ? 330 : swept == "N" ? 140 : 33;
       for (int64_t value = 1; value <= last; ++value) add(all, {{swept, value}}, kTails);
     }
-    add(all, {{"M", 128}}, kTails);
+    add(all, {{tokens_, 128}}, kTails);
     return all;
   }
 
@@ -68,9 +70,9 @@ class MatrixSizes {
       for (const std::string &name : spec_.sizes) {
         const auto known = fixed.find(name);
         sizes[name] = known != fixed.end() ? known->second : values[random_() % values.size()];
-        if (name == "M" && known == fixed.end()) sizes[name] = static_cast<int64_t>(random_() % 33 + 1);
+        if (name == tokens_ && known == fixed.end()) sizes[name] = static_cast<int64_t>(random_() % 33 + 1);
       }
-      const double limit = fixed.count("M") && fixed.at("M") > 64 ? 4 * kWork : kWork;
+      const double limit = fixed.count(tokens_) && fixed.at(tokens_) > 64 ? 4 * kWork : kWork;
       if (!legal(sizes) || tuning::multiply_adds(spec_, sizes) > limit ||
           tuning::touched_bytes(spec_, sizes) > 8 * limit)
         continue;
@@ -89,6 +91,7 @@ class MatrixSizes {
   }
 
   const compiler::KernelSpec &spec_;
+  std::string tokens_;
   std::mt19937_64 random_{20261127};
 };
 

@@ -7,6 +7,7 @@
 
 #include "compiler/library.h"
 #include "compiler/printer.h"
+#include "compiler/token_size.h"
 #include "runtime/kernels/roles.h"
 #include "runtime/kernels/scalar/scalar.h"
 #include "tuning_db/proof/fixture.h"
@@ -25,9 +26,10 @@ TEST_CASE("the role table says what the kernel texts say") {
     CHECK(role.sizes == spec.sizes);
     CHECK(static_cast<size_t>(role.tensors) == spec.arguments().size());
     CHECK(static_cast<size_t>(role.scalars) == spec.scalars.size());
-    CHECK(runtime::find_role(role.spec) == &role);
+    CHECK(compiler::token_size(spec) == role.sizes.front());
+    CHECK(runtime::find_role(role.spec_hash) == &role);
   }
-  CHECK(runtime::find_role("no_such_kernel") == nullptr);
+  CHECK(runtime::find_role("w2a8_matmul") == nullptr);  // a name is no hash
 }
 
 TEST_CASE("every scalar kernel equals the interpreter") {

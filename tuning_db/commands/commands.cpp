@@ -12,6 +12,7 @@
 #include "compiler/error.h"
 #include "compiler/library.h"
 #include "compiler/parser.h"
+#include "compiler/token_size.h"
 #include "runtime/io/shapes.h"
 #include "runtime/kernels/pack_loader.h"
 #include "runtime/machine/machine.h"
@@ -76,8 +77,9 @@ void add_model(const runtime::ModelSource &source, const std::vector<int64_t> &b
     const bool head = problem.what == "head";
     if (!has_ternary(spec) && !head) continue;
     compiler::Sizes fixed(problem.sizes.begin(), problem.sizes.end());
-    const int64_t m = fixed.at("M");
-    fixed.erase("M");
+    const std::string tokens = compiler::token_size(spec);
+    const int64_t m = fixed.at(tokens);
+    fixed.erase(tokens);
     if (head && m != batch.front()) continue;
     const auto known = std::find_if(works.begin(), works.end(), [&](const KernelWork &work) {
       return work.spec.name == spec.name && work.fixed == fixed;
@@ -131,10 +133,11 @@ std::vector<KernelWork> make_works(const WorkRequest &request) {
     const compiler::KernelSpec spec = compiler::parse_kernel(source.text, source.name);
     compiler::Sizes sizes = parse_dims(request.dims);
     std::vector<int64_t> ms = {1};
-    if (const auto m = sizes.find("M"); m != sizes.end()) {
+    const std::string tokens = compiler::token_size(spec);
+    if (const auto m = sizes.find(tokens); m != sizes.end()) {
       ms = {m->second};
-      if (std::find(spec.sizes.begin(), spec.sizes.end(), "M") != spec.sizes.end()) sizes.erase(m);
-    } else if (std::find(spec.sizes.begin(), spec.sizes.end(), "M") != spec.sizes.end()) {
+      sizes.erase(m);
+    } else if (!tokens.empty()) {
       ms = batch;
     }
     works.push_back({spec.name, spec, sizes, ms});

@@ -89,7 +89,6 @@ Order order_of(const Kernel &kernel, size_t number) {
   order.problem.spec_name = kernel.spec->name;
   order.problem.spec_hash = compiler::spec_hash(*kernel.spec);
   order.problem.spec_text = compiler::print_kernel(*kernel.spec);
-  order.problem.has_m = false;  // all sizes are open
   order.problem.m_min = kernel.shipped.m_min;
   order.problem.m_max = kernel.shipped.m_max;
   order.problem.target = kernel.target->name;

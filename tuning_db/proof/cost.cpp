@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "compiler/token_size.h"
+
 namespace bittern::tuning {
 namespace {
 
@@ -76,14 +78,13 @@ double touched_bytes(const compiler::KernelSpec &spec, const compiler::Sizes &si
 }
 
 double weight_bytes(const compiler::KernelSpec &spec, const compiler::Sizes &sizes) {
+  const std::string tokens = compiler::token_size(spec);
   double matrices = 0, all = 0;
   for (const compiler::Tensor *tensor : spec.arguments()) {
     double elements = 1;
-    bool grows = false;
-    for (const compiler::ExprPtr &extent : tensor->shape) {
+    for (const compiler::ExprPtr &extent : tensor->shape)
       elements *= static_cast<double>(compiler::evaluate(extent, sizes));
-      grows = grows || (extent->op == Op::Size && extent->name == "M");
-    }
+    const bool grows = compiler::grows_with_tokens(*tensor, tokens);
     const double bytes =
         elements * (tensor->type == compiler::Type::Ternary ? 0.25 : compiler::type_bytes(tensor->type));
     if (tensor->role == compiler::Role::In && !grows && tensor->shape.size() > 1) matrices += bytes;

@@ -8,7 +8,8 @@ namespace bittern::tuning {
 // a ternary weight counts a quarter of a byte.
 double multiply_adds(const compiler::KernelSpec &spec, const compiler::Sizes &sizes);
 double touched_bytes(const compiler::KernelSpec &spec, const compiler::Sizes &sizes);
-// Bytes of the operands that do not grow with M, vectors left out when there are matrices: what GB/s counts.
+// Bytes of the operands that do not grow with the number of tokens, vectors left out when there are matrices: what GB/s
+// counts.
 double weight_bytes(const compiler::KernelSpec &spec, const compiler::Sizes &sizes);
 
 }  // namespace bittern::tuning

@@ -7,6 +7,7 @@
 
 #include "compiler/error.h"
 #include "compiler/printer.h"
+#include "compiler/token_size.h"
 #include "compiler/verifier.h"
 #include "tuning_db/proof/cost.h"
 
@@ -23,20 +24,32 @@ std::string Problem::key() const { return fmt::format("{};at={};t={}", kernel_ke
 
 compiler::Sizes Problem::sizes() const {
   compiler::Sizes all = fixed;
-  if (has_m) all["M"] = m;
+  if (!tokens.empty()) all[tokens] = m;
   return all;
 }
 
 std::string Problem::shape() const {
-  if (fixed.count("N") && fixed.count("K")) {
-    std::string text = fmt::format("{}x{}", fixed.at("N"), fixed.at("K"));
-    for (const auto &[name, value] : fixed)
-      if (name != "N" && name != "K") text += fmt::format(",{}={}", name, value);
-    return text;
-  }
   std::string text;
-  for (const auto &[name, value] : fixed) text += fmt::format("{}{}={}", text.empty() ? "" : ",", name, value);
+  if (fixed.count(rows) && fixed.count(columns)) text = fmt::format("{}x{}", fixed.at(rows), fixed.at(columns));
+  const bool matrix = !text.empty();
+  for (const auto &[name, value] : fixed)
+    if (!matrix || (name != rows && name != columns))
+      text += fmt::format("{}{}={}", text.empty() ? "" : ",", name, value);
   return text;
+}
+
+void name_sizes(Problem &problem, const compiler::KernelSpec &spec) {
+  for (const std::string &name : spec.sizes)
+    if (!problem.fixed.count(name)) problem.tokens = name;
+  const auto is_size = [](const compiler::ExprPtr &e) { return e->op == compiler::Op::Size; };
+  for (const compiler::Tensor *tensor : spec.arguments()) {
+    const bool weights = tensor->role == compiler::Role::In && tensor->type != compiler::Type::I32 &&
+                         !compiler::grows_with_tokens(*tensor, problem.tokens);
+    if (!weights || tensor->shape.size() != 2 || !is_size(tensor->shape[0]) || !is_size(tensor->shape[1])) continue;
+    problem.rows = tensor->shape[0]->name;
+    problem.columns = tensor->shape[1]->name;
+    return;
+  }
 }
 
 Problem make_problem(const compiler::KernelSpec &spec, const compiler::Sizes &fixed, int64_t m, int threads,
@@ -45,17 +58,17 @@ Problem make_problem(const compiler::KernelSpec &spec, const compiler::Sizes &fi
   problem.spec_name = spec.name;
   problem.spec_text = compiler::print_kernel(spec);
   problem.spec_hash = compiler::spec_hash(spec);
-  problem.has_m = std::find(spec.sizes.begin(), spec.sizes.end(), "M") != spec.sizes.end();
+  const std::string tokens = compiler::token_size(spec);
   problem.threads = threads;
   problem.target = target;
-  problem.m = problem.has_m ? m : 1;
-  if (problem.has_m) {
+  problem.m = tokens.empty() ? 1 : m;
+  if (!tokens.empty()) {
     const Bucket &bucket = bucket_of(m);
     problem.m_min = bucket.m_min;
     problem.m_max = bucket.m_max;
   }
   for (const std::string &name : spec.sizes) {
-    if (name == "M") continue;
+    if (name == tokens) continue;
     const auto found = fixed.find(name);
     if (found == fixed.end())
       throw Error(fmt::format("kernel {}: size {} is missing (its sizes are {})", spec.name, name,
@@ -63,9 +76,10 @@ Problem make_problem(const compiler::KernelSpec &spec, const compiler::Sizes &fi
     problem.fixed[name] = found->second;
   }
   for (const auto &size : fixed)
-    if (size.first != "M" && !problem.fixed.count(size.first))
+    if (size.first != tokens && !problem.fixed.count(size.first))
       throw Error(fmt::format("kernel {} has no size {} (its sizes are {})", spec.name, size.first,
                               fmt::join(spec.sizes, ", ")));
+  name_sizes(problem, spec);
   compiler::check_sizes(spec, problem.sizes(), source);
   return problem;
 }
@@ -73,9 +87,11 @@ Problem make_problem(const compiler::KernelSpec &spec, const compiler::Sizes &fi
 compiler::Sizes compiled_sizes(const compiler::KernelSpec &spec, const Problem &problem) {
   constexpr double kLarge = 256.0 * 1024 * 1024;
   compiler::Sizes sizes = problem.fixed;
-  if (touched_bytes(spec, problem.sizes()) > kLarge && sizes.size() > 1)
-    sizes.erase(
-        std::max_element(sizes.begin(), sizes.end(), [](const auto &a, const auto &b) { return a.second < b.second; }));
+  if (touched_bytes(spec, problem.sizes()) <= kLarge || sizes.size() < 2) return sizes;
+  std::string largest;  // in the order of the text, so that names do not decide between equals
+  for (const std::string &name : spec.sizes)
+    if (sizes.count(name) && (largest.empty() || sizes.at(name) > sizes.at(largest))) largest = name;
+  sizes.erase(largest);
   return sizes;
 }
 

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "compiler/error.h"
+#include "compiler/token_size.h"
 #include "compiler/verifier.h"
 #include "tuning_db/proof/cost.h"
 #include "tuning_db/proof/problem.h"
@@ -42,6 +43,7 @@ std::vector<int64_t> fixed_m_values(const bt_kernel &kernel, int64_t timed) {
 
 std::vector<compiler::Sizes> free_sizes(const compiler::KernelSpec &spec, const bt_kernel &kernel) {
   std::mt19937_64 random(20240601);
+  const std::string tokens = compiler::token_size(spec);
   const auto draw = [&](auto &values) { return values[random() % std::size(values)]; };
   std::vector<compiler::Sizes> result;
   const size_t wanted = 14;
@@ -49,9 +51,9 @@ std::vector<compiler::Sizes> free_sizes(const compiler::KernelSpec &spec, const 
     compiler::Sizes sizes;
     for (size_t i = 0; i < spec.sizes.size(); ++i) {
       const std::string &name = spec.sizes[i];
-      sizes[name] = kernel.fixed[i] >= 0 ? kernel.fixed[i] : name == "M" ? draw(kMValues) : draw(kFreeValues);
+      sizes[name] = kernel.fixed[i] >= 0 ? kernel.fixed[i] : name == tokens ? draw(kMValues) : draw(kFreeValues);
     }
-    if (const auto m = sizes.find("M"); m != sizes.end() && (m->second < kernel.m_min || m->second > kernel.m_max))
+    if (const auto m = sizes.find(tokens); m != sizes.end() && (m->second < kernel.m_min || m->second > kernel.m_max))
       continue;
     if (!fits(spec, sizes) || multiply_adds(spec, sizes) > kFreeWork || touched_bytes(spec, sizes) > 8 * kFreeWork)
       continue;
@@ -89,21 +91,23 @@ std::vector<ProofStep> steps_over(const compiler::KernelSpec &spec, const std::v
 
 std::vector<ProofStep> proof_steps(const compiler::KernelSpec &spec, const bt_kernel &kernel,
                                    const compiler::Sizes &at) {
+  const std::string tokens = compiler::token_size(spec);
   bool any_free = false;
-  for (size_t i = 0; i < spec.sizes.size(); ++i) any_free = any_free || (kernel.fixed[i] < 0 && spec.sizes[i] != "M");
+  for (size_t i = 0; i < spec.sizes.size(); ++i)
+    any_free = any_free || (kernel.fixed[i] < 0 && spec.sizes[i] != tokens);
   std::vector<compiler::Sizes> all;
   if (any_free) {
     all = free_sizes(spec, kernel);
-  } else if (!at.count("M")) {
+  } else if (!at.count(tokens)) {
     all = {at};
   } else {
-    for (int64_t m : fixed_m_values(kernel, at.at("M"))) {
+    for (int64_t m : fixed_m_values(kernel, at.at(tokens))) {
       compiler::Sizes sizes = at;
-      sizes["M"] = m;
+      sizes[tokens] = m;
       all.push_back(sizes);
     }
     // The full set runs on the timed M where that is cheap, on the least M of the range where it is not.
-    if (at.at("M") <= 16) std::iter_swap(all.begin(), std::find(all.begin(), all.end(), at));
+    if (at.at(tokens) <= 16) std::iter_swap(all.begin(), std::find(all.begin(), all.end(), at));
   }
   std::vector<ProofStep> steps = steps_over(spec, all, any_free);
   if (any_free && !at.empty()) add_step(steps, at, kRandomSet);

@@ -5,6 +5,8 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "compiler/error.h"
+#include "compiler/parser.h"
 #include "tuning_db/records/schema.h"
 
 namespace bittern::tuning {
@@ -96,7 +98,7 @@ Ids SqliteStore::add_problems(int64_t machine, const std::vector<Problem> &probl
                       .bind(p.m_min)
                       .bind(p.m_max)
                       .bind(p.m)
-                      .bind(int64_t{p.has_m})
+                      .bind(int64_t{!p.tokens.empty()})
                       .bind(int64_t{p.threads})
                       .bind(p.target)
                       .run_returning());
@@ -122,9 +124,14 @@ std::vector<StoredProblem> SqliteStore::problems(int64_t machine) {
     p.m_min = rows.integer(5);
     p.m_max = rows.integer(6);
     p.m = rows.integer(7);
-    p.has_m = rows.integer(8) != 0;
+    const bool counts_tokens = rows.integer(8) != 0;
     p.threads = static_cast<int>(rows.integer(9));
     p.target = rows.text(10);
+    try {  // a text that is none any more is a damaged record
+      if (counts_tokens) name_sizes(p, compiler::parse_kernel(p.spec_text, p.spec_name));
+    } catch (const Error &) {
+      continue;
+    }
     if (p.key() == rows.text(11)) result.push_back({rows.integer(0), std::move(p)});
   }
   return result;

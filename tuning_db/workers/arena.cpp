@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstring>
 
+#include "compiler/token_size.h"
 #include "tuning_db/proof/fixture.h"
 #include "tuning_db/proof/input_sets.h"
 
@@ -14,11 +15,6 @@ namespace {
 
 using compiler::Role;
 using compiler::Type;
-
-bool depends_on_m(const compiler::ExprPtr &e) {
-  if (e->op == compiler::Op::Size && e->name == "M") return true;
-  return std::any_of(e->args.begin(), e->args.end(), [](const compiler::ExprPtr &arg) { return depends_on_m(arg); });
-}
 
 int64_t round_up(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
@@ -41,9 +37,10 @@ Arena::Arena(const compiler::KernelSpec &spec, const compiler::Sizes &sizes, int
   inputs_ = make_inputs(spec, sizes, input_sets().front());
   for (const std::string &name : spec.sizes) sizes_.push_back(sizes.at(name));
   tensors_.resize(arguments_.size());
+  const std::string tokens = compiler::token_size(spec);
   for (size_t i = 0; i < arguments_.size(); ++i) {
     const compiler::Tensor &tensor = *arguments_[i];
-    const bool grows = std::any_of(tensor.shape.begin(), tensor.shape.end(), depends_on_m);
+    const bool grows = compiler::grows_with_tokens(tensor, tokens);
     rotating_.push_back(tensor.role == Role::In && (tensor.type == Type::Ternary || !grows));
     if (!inputs_.count(tensor.name)) {  // an output, or a given whose value does not matter to the time
       Array empty;

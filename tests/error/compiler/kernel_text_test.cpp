@@ -38,6 +38,23 @@ void check(const std::vector<Row> &rows) {
 
 }  // namespace
 
+TEST_CASE("a size that cannot count tokens is not declared to") {
+  check({
+      {"kernel t(N) { tokens K in X : f32[N] out Y : f32[N] Y[n] = X[n] }",
+       "1:22: 'tokens' wants one of the kernel's sizes or 'none', found 'K'"},
+      {"kernel t(N) { tokens in X : f32[N] out Y : f32[N] Y[n] = X[n] }",
+       "1:22: 'tokens' wants one of the kernel's sizes or 'none', found 'in'"},
+      {"kernel t(N) { tokens N tokens none in X : f32[N] out Y : f32[N] Y[n] = X[n] }",
+       "1:24: 'tokens' is declared twice"},
+      {"kernel t(N) { tokens N require N % 2 == 0 in X : f32[N] out Y : f32[N] Y[n] = X[n] }",
+       "1:38: 'N' counts tokens: any number from 1, so no 'require' may mention it"},
+      {"kernel t(N, K) { tokens N in W : ternary[N, K] out Y : i32[N] Y[n] = sum(k: K) i32(W[n, k]) }",
+       "1:30: 'N' counts tokens, and ternary 'W' has it in its shape"},
+      {"kernel t(N) { in X : f32[N] out Y : f32[N] Y[n] = X[n] tokens N }",
+       "1:56: declarations come before the first definition"},
+  });
+}
+
 TEST_CASE("text that is not the language") {
   check({
       {"kernel t(N, M) { require N <= M in X : f32[M] out Y : f32[N] Y[n] = X[n: ] }", "1:72: expected ']', found ':'"},
