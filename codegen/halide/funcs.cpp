@@ -79,6 +79,11 @@ ExprPtr make_activation_sum(const compiler::KernelSpec &spec, const schedules::C
   return compiler::node(compiler::Op::Sum, Type::I32, {c.extent, term}, c.k);
 }
 
+// Halide goes by the order of names where it may choose an order: a number makes that the order of the text.
+std::string numbered(const char *what, size_t number, const std::string &name) {
+  return fmt::format("{}{:02}_{}", what, number, name);
+}
+
 }  // namespace
 
 Lowering::Lowering(const Request &request, const Structure &structure, int64_t tile, const std::string &function)
@@ -90,13 +95,13 @@ Lowering::Lowering(const Request &request, const Structure &structure, int64_t t
       function_(function),
       wrapping_(compiler::wrapping_operations(request.spec, request.fixed)) {
   for (const std::string &name : spec_.sizes) {
-    Halide::Param<int32_t> size("size_" + name);
+    Halide::Param<int32_t> size(numbered("size", sizes_.size(), name));
     arguments_.push_back(size);
     const auto fixed = request.fixed.find(name);
     sizes_[name] = fixed == request.fixed.end() ? Expr(size) : Expr(static_cast<int32_t>(fixed->second));
   }
   for (const std::string &name : spec_.scalars) {
-    Halide::Param<float> scalar("scalar_" + name);
+    Halide::Param<float> scalar(numbered("scalar", scalars_.size(), name));
     arguments_.push_back(scalar);
     scalars_[name] = scalar;
   }
@@ -116,7 +121,7 @@ Lowering::Lowering(const Request &request, const Structure &structure, int64_t t
   for (const compiler::Tensor *tensor : spec_.arguments()) {
     if (tensor->role == Role::Out) continue;
     const int rank = tensor->type == Type::Ternary ? 1 : static_cast<int>(tensor->shape.size());
-    Halide::ImageParam input(element_type(tensor->type), rank, "in_" + tensor->name);
+    Halide::ImageParam input(element_type(tensor->type), rank, numbered("in", inputs_.size(), tensor->name));
     for (int d = 0; d < rank; ++d) input.dim(d).set_min(0);
     arguments_.push_back(input);
     inputs_.emplace(tensor->name, input);
@@ -194,7 +199,7 @@ std::vector<int64_t> Lowering::wanted_tiles(const Definition &definition, size_t
 void Lowering::define(const std::vector<const Definition *> &definitions, Func func) {
   const Definition &first = *definitions.front();
   std::vector<Var> vars;
-  for (size_t i = first.vars.size(); i-- > structure_.prefix;) vars.emplace_back(first.vars[i].name + "_v");
+  for (size_t i = first.vars.size(); i-- > structure_.prefix;) vars.emplace_back(numbered("v", i, first.vars[i].name));
   std::vector<int64_t> tiles(vars.size(), 1);
   for (const Definition *definition : definitions) {
     const std::vector<int64_t> wanted = wanted_tiles(*definition, vars.size());
@@ -271,7 +276,7 @@ void Lowering::define_kernel() {
       continue;
     }
     if (!output && !structure_.is_stored(tensor.name)) continue;
-    Func func(tensor.name);
+    Func func(numbered("f", static_cast<size_t>(&tensor - spec_.tensors.data()), tensor.name));
     define({definition}, func);
     stored_[tensor.name] = func;
     if (output) {

@@ -67,17 +67,23 @@ class LoopsEmitter {
 
   Value *linear(const Linear &form) {
     Value *sum = builder_.i64(form.constant);
-    for (const auto &[size, coefficient] : form.sizes)
-      sum = b_.CreateAdd(sum, b_.CreateMul(builder_.size(size), builder_.i64(coefficient)));
+    for (const std::string &size : builder_.spec.sizes)
+      if (const auto term = form.sizes.find(size); term != form.sizes.end())
+        sum = b_.CreateAdd(sum, b_.CreateMul(builder_.size(size), builder_.i64(term->second)));
     return sum;
   }
 
-  // Buffers follow one another in scratch memory, each rounded up to 64 bytes with one vector to spare.
+  // Buffers follow one another in scratch memory in the order of their definitions, each rounded up to 64 bytes with
+  // one vector to spare.
   void place_buffers() {
     Descriptor &descriptor = builder_.descriptor;
     Value *offset = builder_.i64(0);
-    for (const auto &[name, buffer] : plan_.buffers) {
-      const compiler::Tensor *tensor = builder_.spec.find(name);
+    for (const Stage &stage : plan_.stages) {
+      const std::string &name = stage.tensor->name;
+      const auto kept = plan_.buffers.find(name);
+      if (kept == plan_.buffers.end()) continue;
+      const Buffer &buffer = kept->second;
+      const compiler::Tensor *tensor = stage.tensor;
       const int64_t bytes = compiler::type_bytes(tensor->type);
       TensorView view;
       view.data = b_.CreateGEP(b_.getInt8Ty(), builder_.scratch(), offset);
