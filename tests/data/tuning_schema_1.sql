@@ -42,7 +42,7 @@ CREATE TABLE winners(
 CREATE TABLE runs(id INTEGER PRIMARY KEY AUTOINCREMENT, started TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP) STRICT;
 INSERT INTO machines VALUES(1, 'f00d', 'TestVendor', 'Test', 6, 85, 7, 255, 'bittern 0.2.0', 2, 1048576);
 INSERT INTO problems VALUES(1, 1, 'w2a8_matmul@abc;K=128,N=64;m=5-8;x86-64-avx2;at=8;t=2', 'w2a8_matmul', 'abc',
-  'kernel', '{"K":128,"N":64}', 5, 8, 8, 1, 2, 'x86-64-avx2');
+  'kernel w2a8_matmul(M, N, K) { in W : ternary[N, K] in A : i8[M, K] pad 64 out Y : i32[M, N] Y[m, n] = sum(k: K) i32(W[n, k]) * i32(A[m, k]) }', '{"K":128,"N":64}', 5, 8, 8, 1, 2, 'x86-64-avx2');
 INSERT INTO objects VALUES(1, 'key', '1dc722197716671b0506e6629ac9b41fa5d8f582d7e96a6b03917f2a1c41a9fc', '{}', 12.5,
   x'7f454c46206c696e6b6564', 'eb95dfc71859b5a1b759e38c045764c1ba557105023d6fb90cacc1426c757f0a');
 INSERT INTO object_parts VALUES(1, 0, x'7f454c462070617274206f6e65');

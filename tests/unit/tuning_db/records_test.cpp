@@ -33,7 +33,10 @@ Problem problem(int threads = 2) {
   Problem p;
   p.spec_name = "w2a8_matmul";
   p.spec_hash = "abc";
-  p.spec_text = "kernel";
+  p.spec_text =
+      "kernel w2a8_matmul(M, N, K) { in W : ternary[N, K] in A : i8[M, K] pad 64 out Y : i32[M, N] "
+      "Y[m, n] = sum(k: K) i32(W[n, k]) * i32(A[m, k]) }";
+  p.tokens = "M";
   p.fixed = {{"N", 64}, {"K", 128}};
   p.m = 8;
   p.m_min = 5;
@@ -276,6 +279,11 @@ TEST_CASE("a proof that shows nothing is none") {
 TEST_CASE("damaged problems and candidates are tried again") {
   OneWinner t;
   execute(t.path, "UPDATE problems SET fixed = '{\"N\": 64, ' WHERE threads = 2");
+  CHECK(t.store.problems(t.machine).size() == 1);
+  CHECK(t.store.add_problems(t.machine, {problem()}) == Ids{t.ids[0]});
+  CHECK(t.store.problems(t.machine).size() == 2);
+  CHECK(t.store.problems(t.machine)[0].problem.sizes() == problem().sizes());
+  execute(t.path, "UPDATE problems SET spec_text = 'kernel w2a8_mat' WHERE threads = 2");
   CHECK(t.store.problems(t.machine).size() == 1);
   CHECK(t.store.add_problems(t.machine, {problem()}) == Ids{t.ids[0]});
   CHECK(t.store.problems(t.machine).size() == 2);
