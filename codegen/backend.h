@@ -13,6 +13,13 @@
 
 namespace bittern::codegen {
 
+// What a step of compiling made, for people, in the order in which steps happen.
+struct Listing {
+  std::string stage;  // "plan", "halide", "ir" or "asm"
+  std::string title;  // a comment in the language of the text
+  std::string text;
+};
+
 struct Request {
   const compiler::KernelSpec &spec;
   const schedules::Schedule &schedule;
@@ -26,12 +33,14 @@ struct Request {
   const schedules::Target *meanings_on = nullptr;
   // For tests of the proof: emit sums that bounds forbid, too.
   bool unchecked = false;
+  bool want_listings = false;  // of all stages
 };
 
 struct Compiled {
   std::vector<std::string> objects;  // relocatable ELF objects; together they define `symbol` and no other global
   Descriptor descriptor;
   std::string assembly;  // when asked for
+  std::vector<Listing> listings;
 };
 
 class Backend {

@@ -120,6 +120,20 @@ void print_function(std::string &out, const Function &f) {
   out += "\n}\n\n";
 }
 
+void print_tensor(std::string &out, const Tensor &t) {
+  Printer printer(out);
+  const char *role = t.role == Role::In ? "in" : t.role == Role::Given ? "given" : "out";
+  out += fmt::format("{} {} : {}", role, t.name, type_name(t.type));
+  printer.list(t.shape, "[", "]");
+  if (t.pad != 1) out += fmt::format(" pad {}", t.pad);
+  if (t.range) {
+    out += " range ";
+    printer.expr(*t.range->first, kLowestPrecedence);
+    out += " .. ";
+    printer.expr(*t.range->second, kLowestPrecedence);
+  }
+}
+
 void print_declarations(std::string &out, const KernelSpec &spec) {
   Printer printer(out);
   for (const ExprPtr &condition : spec.requires_) {
@@ -130,16 +144,8 @@ void print_declarations(std::string &out, const KernelSpec &spec) {
   if (spec.tokens) out += fmt::format("  tokens {}\n", spec.tokens->empty() ? "none" : *spec.tokens);
   for (const std::string &scalar : spec.scalars) out += fmt::format("  scalar {}\n", scalar);
   for (const Tensor *t : spec.arguments()) {
-    const char *role = t->role == Role::In ? "in" : t->role == Role::Given ? "given" : "out";
-    out += fmt::format("  {} {} : {}", role, t->name, type_name(t->type));
-    printer.list(t->shape, "[", "]");
-    if (t->pad != 1) out += fmt::format(" pad {}", t->pad);
-    if (t->range) {
-      out += " range ";
-      printer.expr(*t->range->first, kLowestPrecedence);
-      out += " .. ";
-      printer.expr(*t->range->second, kLowestPrecedence);
-    }
+    out += "  ";
+    print_tensor(out, *t);
     out += '\n';
   }
 }
@@ -149,6 +155,12 @@ void print_declarations(std::string &out, const KernelSpec &spec) {
 std::string print_expr(const ExprPtr &expr) {
   std::string out;
   Printer(out).expr(*expr, kLowestPrecedence);
+  return out;
+}
+
+std::string print_declaration(const Tensor &argument) {
+  std::string out;
+  print_tensor(out, argument);
   return out;
 }
 

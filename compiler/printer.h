@@ -9,6 +9,9 @@ namespace bittern::compiler {
 
 std::string print_kernel(const KernelSpec &spec);
 
+// How the text declares an argument of the kernel, for example "in A : i8[M, K] pad 64".
+std::string print_declaration(const Tensor &argument);
+
 // One expression, as it would stand in a kernel's text; for messages.
 std::string print_expr(const ExprPtr &expr);
 

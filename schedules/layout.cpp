@@ -40,10 +40,12 @@ int64_t power_of_3(int64_t exponent) {
   return power;
 }
 
-Layout make_layout(const std::string &name, int64_t row_tile, int64_t k_tile, const Layout::Cell &cell,
-                   const std::vector<Layout::Plane> &planes, const std::vector<Digit> &units) {
+Layout make_layout(const std::string &name, LayoutFamily family, int64_t row_tile, int64_t k_tile,
+                   const Layout::Cell &cell, const std::vector<Layout::Plane> &planes,
+                   const std::vector<Digit> &units) {
   Layout layout;
   layout.name = name;
+  layout.family = family;
   layout.row_tile = row_tile;
   layout.k_tile = k_tile;
   layout.cell = cell;
@@ -58,38 +60,40 @@ Layout make_layout(const std::string &name, int64_t row_tile, int64_t k_tile, co
   return layout;
 }
 
-Layout one_plane(const std::string &name, int64_t row_tile, int64_t k_tile, const Layout::Cell &cell, int bits,
-                 const std::vector<Digit> &fields, const std::vector<Digit> &units) {
-  return make_layout(name, row_tile, k_tile, cell, {{Part::Code, bits, 0, fields}}, units);
+Layout one_plane(const std::string &name, LayoutFamily family, int64_t row_tile, int64_t k_tile,
+                 const Layout::Cell &cell, int bits, const std::vector<Digit> &fields,
+                 const std::vector<Digit> &units) {
+  return make_layout(name, family, row_tile, k_tile, cell, {{Part::Code, bits, 0, fields}}, units);
 }
 
 Layout rows_layout(int64_t rows) {
-  return one_plane(fmt::format("i2r{}", rows), rows, 128, {'k', {1}}, 2, {{'k', 32, 4}, {'k', 1, 32}},
-                   {{'n', 1, rows}, {'k', 128, 0}, {'n', rows, 0}});
+  return one_plane(fmt::format("i2r{}", rows), LayoutFamily::Rows, rows, 128, {'k', {1}}, 2,
+                   {{'k', 32, 4}, {'k', 1, 32}}, {{'n', 1, rows}, {'k', 128, 0}, {'n', rows, 0}});
 }
 
 Layout quads_layout(int64_t rows) {
-  return one_plane(fmt::format("i2q{}", rows), rows, 16, {'k', {1}}, 2, {{'k', 4, 4}, {'k', 1, 4}, {'n', 1, 8}},
-                   {{'n', 8, rows / 8}, {'k', 16, 0}, {'n', rows, 0}});
+  return one_plane(fmt::format("i2q{}", rows), LayoutFamily::Quads, rows, 16, {'k', {1}}, 2,
+                   {{'k', 4, 4}, {'k', 1, 4}, {'n', 1, 8}}, {{'n', 8, rows / 8}, {'k', 16, 0}, {'n', rows, 0}});
 }
 
 Layout five_rows_layout(int64_t rows) {
-  return one_plane(fmt::format("t5r{}", rows), rows, 32, {'n', {85, 29, 9, 3, 1}}, 8, {{'k', 1, 32}},
-                   {{'n', 5, rows / 5}, {'k', 32, 0}, {'n', rows, 0}});
+  return one_plane(fmt::format("t5r{}", rows), LayoutFamily::Base3Bytes, rows, 32, {'n', {85, 29, 9, 3, 1}}, 8,
+                   {{'k', 1, 32}}, {{'n', 5, rows / 5}, {'k', 32, 0}, {'n', rows, 0}});
 }
 
 Layout ten_rows_layout(int64_t rows) {
-  return one_plane(fmt::format("u16x10r{}", rows), rows, 32, {'n', {19683, 6561, 2187, 729, 243, 81, 27, 9, 3, 1}, 16},
-                   16, {{'k', 1, 8}, {'k', 16, 2}, {'k', 8, 2}}, {{'n', 10, rows / 10}, {'k', 32, 0}, {'n', rows, 0}});
+  return one_plane(fmt::format("u16x10r{}", rows), LayoutFamily::Base3Words, rows, 32,
+                   {'n', {19683, 6561, 2187, 729, 243, 81, 27, 9, 3, 1}, 16}, 16,
+                   {{'k', 1, 8}, {'k', 16, 2}, {'k', 8, 2}}, {{'n', 10, rows / 10}, {'k', 32, 0}, {'n', rows, 0}});
 }
 
 Layout pairs_layout(int64_t rows) {
-  return one_plane(fmt::format("tl1r{}", rows), rows, 4, {'k', {3, 1}}, 4, {{'k', 2, 2}, {'n', 1, 32}},
-                   {{'n', 32, rows / 32}, {'k', 4, 0}, {'n', rows, 0}});
+  return one_plane(fmt::format("tl1r{}", rows), LayoutFamily::Pairs, rows, 4, {'k', {3, 1}}, 4,
+                   {{'k', 2, 2}, {'n', 1, 32}}, {{'n', 32, rows / 32}, {'k', 4, 0}, {'n', rows, 0}});
 }
 
 Layout triples_layout(int64_t rows) {
-  return make_layout(fmt::format("tl2r{}", rows), rows, 24, {'k', {9, 3, 1}},
+  return make_layout(fmt::format("tl2r{}", rows), LayoutFamily::Triples, rows, 24, {'k', {9, 3, 1}},
                      {{Part::Magnitude, 4, 0, {{'k', 3, 2}, {'n', 1, 32}, {'k', 6, 4}}},
                       {Part::Sign, 1, 128, {{'k', 3, 8}, {'n', 1, 32}}}},
                      {{'n', 32, rows / 32}, {'k', 24, 0}, {'n', rows, 0}});

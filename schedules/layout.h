@@ -9,8 +9,19 @@
 
 namespace bittern::schedules {
 
+// Layouts of one family are decoded by the same code and differ in how many units they interleave.
+enum class LayoutFamily {
+  Rows,        // i2r: two bits a trit, a unit is a piece of one row
+  Quads,       // i2q: two bits a trit, a unit is four quads of k of eight rows
+  Base3Bytes,  // t5r: five rows' trits in a byte
+  Base3Words,  // u16x10r: ten rows' trits in 16 bits
+  Pairs,       // tl1r: two trits of a row as an index of a table
+  Triples      // tl2r: three, and a sign
+};
+
 struct Layout {
-  std::string name;      // printed form, for example "i2r4" or "t5r20"
+  std::string name;  // printed form, for example "i2r4" or "t5r20"
+  LayoutFamily family = LayoutFamily::Rows;
   int64_t row_tile = 1;  // N is padded to a multiple of this
   int64_t k_tile = 1;    // K is padded to a multiple of this (with trit 0)
 
@@ -49,6 +60,8 @@ struct Layout {
 
   // All digits of a layout of one plane: those within a unit, then those of units.
   std::vector<Digit> fields_low_to_high() const;
+  int64_t rows_per_unit() const { return unit_trits / k_tile; }
+  int64_t units_per_tile() const { return row_tile / rows_per_unit(); }  // of different rows, side by side
   // Whether every trit has a field of two bits to itself, code trit + 1.
   bool two_bit_fields() const { return cell.trits() == 1 && planes.size() == 1 && planes[0].bits == 2; }
 

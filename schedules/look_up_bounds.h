@@ -24,7 +24,7 @@ static_assert(kSplitChunk * kSplitLow <= UINT16_MAX && kSplitChunk * kSplitHigh 
 // or 1. Negated ones are taken as -s - 1 first and mended by their number.
 inline compiler::Interval table_sums(const Layout &layout) {
   const int64_t most = 128 * layout.cell.trits();
-  return layout.planes.size() > 1 ? compiler::Interval{-most - 1, most} : compiler::Interval{-most, most};
+  return layout.family == LayoutFamily::Triples ? compiler::Interval{-most - 1, most} : compiler::Interval{-most, most};
 }
 
 // Rows that a vector of indices holds, two units of 32 side by side where the target looks up 64 bytes and a step takes
@@ -33,7 +33,8 @@ inline int64_t look_up_rows(const Target &target, const Layout &layout, int64_t 
   return target.look_up_bytes == 64 && units % 2 == 0 && layout.row_tile % 64 == 0 ? 64 : 32;
 }
 inline bool signed_tables(const Target &target, const Layout &layout, int64_t units) {
-  return target.look_up_table == 64 && layout.planes.size() > 1 && look_up_rows(target, layout, units) == 64;
+  return target.look_up_table == 64 && layout.family == LayoutFamily::Triples &&
+         look_up_rows(target, layout, units) == 64;
 }
 
 // Table look-ups in a unit.

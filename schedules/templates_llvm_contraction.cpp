@@ -34,10 +34,8 @@ std::vector<std::string> gemm_layouts(const KernelSpec &spec, const Target &targ
   return all;
 }
 
-bool is_quads(const std::string &layout) { return find_layout(layout).k_tile == 16; }
-int64_t interleaved_units(const std::string &layout) {
-  return find_layout(layout).row_tile / (is_quads(layout) ? 8 : 1);
-}
+bool is_quads(const std::string &layout) { return find_layout(layout).family == LayoutFamily::Quads; }
+int64_t interleaved_units(const std::string &layout) { return find_layout(layout).units_per_tile(); }
 
 // --- gemv ---------------------------------------------------------------------------------------------------------
 

@@ -48,8 +48,8 @@ std::optional<std::string> too_many_tokens(const ContractionFacts &kernel, const
 constexpr int64_t kCacheLine = 64;
 
 // What both templates say of how many of a layout's units a step takes, and of prefetching.
-std::optional<std::string> illegal_walk(const Schedule &s, int64_t rows_a_unit) {
-  const int64_t units = s.get("units", 1), interleaved = find_layout(s.layout).row_tile / rows_a_unit;
+std::optional<std::string> illegal_walk(const Schedule &s) {
+  const int64_t units = s.get("units", 1), interleaved = find_layout(s.layout).units_per_tile();
   if (units % interleaved != 0 && interleaved % units != 0)
     return fmt::format("units={} neither divides nor is a multiple of the {} units that layout {} interleaves", units,
                        interleaved, s.layout);
@@ -98,8 +98,8 @@ std::vector<Param> base3_params(const KernelSpec &spec, const Target &target) {
 std::optional<std::string> base3_illegal(const KernelSpec &spec, const Sizes &sizes, const Schedule &s,
                                          const Target &target) {
   const int64_t units = s.get("units", 1), tokens = s.get("tokens", 1);
-  const int64_t rows = find_layout(s.layout).cell.trits();
-  if (const auto reason = illegal_walk(s, rows)) return reason;
+  const int64_t rows = find_layout(s.layout).rows_per_unit();
+  if (const auto reason = illegal_walk(s)) return reason;
   if (!fits(target, units * rows * tokens))
     return fmt::format("{} rows times tokens={} accumulators do not fit {} registers", units * rows, tokens,
                        target.vector_registers);
@@ -116,7 +116,7 @@ std::optional<std::string> base3_overflow(const KernelSpec &spec, const Sizes &s
 }
 
 double base3_operations(const KernelSpec &spec, const Sizes &sizes, const Schedule &s, const Target &target) {
-  const bool bytes = find_layout(s.layout).cell.fraction_bits == 0;
+  const bool bytes = find_layout(s.layout).family == LayoutFamily::Base3Bytes;
   const auto tokens = static_cast<double>(s.get("tokens", 1)), units = static_cast<double>(s.get("units", 1));
   const double passes = std::ceil(contraction_work(spec, sizes).m / tokens), rows = bytes ? 5 : 10;
   // Finding the digits, products, and a unit's part of the activations and the loop.
@@ -132,7 +132,7 @@ std::vector<Default> base3_defaults(const KernelSpec &spec, const Target &target
   std::vector<Default> all;
   const bool one_token = contraction_facts(spec).m.empty();
   for (const std::string &layout : base3_layouts(spec)) {
-    const int64_t rows = find_layout(layout).cell.trits(), interleaved = find_layout(layout).row_tile / rows;
+    const int64_t rows = find_layout(layout).rows_per_unit(), interleaved = find_layout(layout).units_per_tile();
     const auto add = [&](int64_t tokens, int64_t m_min, int64_t m_max) {
       // As many units together as fit, and then as many tokens.
       int64_t units = interleaved;
@@ -167,8 +167,9 @@ std::optional<std::string> lut_illegal(const KernelSpec &spec, const Sizes &size
   const Layout &layout = find_layout(s.layout);
   const int64_t units = s.get("units", 2), tokens = s.get("tokens", 1), chunk = s.get("chunk", 80);
   const bool split = s.get("split", 0) != 0;
-  if (const auto reason = illegal_walk(s, 32)) return reason;
-  if (split && layout.planes.size() > 1) return "split=1: sums that are negated one by one are not added as bytes";
+  if (const auto reason = illegal_walk(s)) return reason;
+  if (split && layout.family == LayoutFamily::Triples)
+    return "split=1: sums that are negated one by one are not added as bytes";
   if (split && chunk != 80) return "chunk says nothing of split sums";
   if (units * tokens > 4) return fmt::format("units={} times tokens={} sums do not fit the registers", units, tokens);
   return too_many_tokens(contraction_facts(spec), sizes, tokens);
@@ -189,7 +190,7 @@ double lut_operations(const KernelSpec &spec, const Sizes &sizes, const Schedule
   const Layout &layout = find_layout(s.layout);
   const ContractionWork work = contraction_work(spec, sizes);
   const auto tokens = static_cast<double>(s.get("tokens", 1)), units = static_cast<double>(s.get("units", 2));
-  const bool split = s.get("split", 0) != 0, signs = layout.planes.size() > 1;
+  const bool split = s.get("split", 0) != 0, signs = layout.family == LayoutFamily::Triples;
   const auto trits = static_cast<double>(layout.cell.trits());
   const auto rows = static_cast<double>(look_up_rows(target, layout, s.get("units", 2)));
   const bool in_tables = signed_tables(target, layout, s.get("units", 2));
@@ -212,7 +213,7 @@ std::vector<Default> lut_defaults(const KernelSpec &spec, const Target &) {
   const bool one_token = contraction_facts(spec).m.empty();
   for (const std::string &layout : lut_layouts(spec)) {
     const auto add = [&](int64_t tokens, int64_t m_min, int64_t m_max) {
-      const bool split = find_layout(layout).planes.size() == 1;
+      const bool split = find_layout(layout).family == LayoutFamily::Pairs;
       all.push_back({schedule_of("lut", layout, tokens == 4 ? 1 : 2, tokens, {{"chunk", 80}, {"split", split ? 1 : 0}}),
                      m_min, m_max, false});
     };

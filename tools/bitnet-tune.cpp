@@ -1,6 +1,7 @@
 // bitnet-tune: finds the fastest exact kernels for a model's shapes on this machine and packs them for bitnet-run. The
 // command line only; the work is in tuning_db/.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -11,6 +12,7 @@
 #include "tools/model_flags.h"
 #include "tools/program.h"
 #include "tuning_db/commands/commands.h"
+#include "tuning_db/commands/lower.h"
 #include "tuning_db/making/worker_main.h"
 
 namespace {
@@ -26,6 +28,8 @@ constexpr const char *kExamples = R"(Examples:
   bitnet-tune --preset 2b-4t --runner "ssh board bitnet-worker"   for another machine, compiled here
   bitnet-tune show                                    what was tried, rejected and why, untried, and what won
   bitnet-tune verify                                  proves the stored winners again
+  bitnet-tune lower --shapes 6912x2560 --dims M=1     what a kernel becomes: text, plan, LLVM IR, assembly
+  bitnet-tune lower --kernel my.bk --dims M=8,K=512 --schedule 'llvm.loops{rows=2,tokens=4}' --target x86-64-avx2 --emit asm
 
 Everything learnt is saved as it is learnt: after Ctrl-C or a kill the same command goes on where it stood. The database
 is tuning.sqlite in the cache folder ($BITTERN_CACHE, else the XDG cache home's bittern); packs lie beside it.
@@ -45,10 +49,10 @@ int main(int argc, char **argv) {
   what->add_option("--preset", tune.work.preset,
                    "Shapes of a known model: " + bittern::runtime::join_names(bittern::runtime::preset_names()));
   what->add_option("--shapes", tune.work.shapes, "Weight shapes, NxK,...");
-  auto *kernel = what->add_option("--kernel", tune.work.kernel_file, "Kernel text (.bk)");
+  what->add_option("--kernel", tune.work.kernel_file, "Kernel text (.bk)");
   ModelFlags model;
   model.add_meaning(app);
-  app.add_option("--dims", tune.work.dims, "Sizes for --kernel, M=1,N=4096,K=4096")->needs(kernel);
+  app.add_option("--dims", tune.work.dims, "Sizes for --kernel, M=1,N=4096,K=4096");
   app.add_option("-t,--threads", tune.threads, "Thread counts, 1,2 (default: 1, powers of two, all cores)")
       ->delimiter(',');
   app.add_option("--batch", tune.work.batch, "Batch sizes, one for each bucket to tune")
@@ -78,6 +82,11 @@ int main(int argc, char **argv) {
   app.fallthrough();
   auto *show = app.add_subcommand("show", "What was tried, rejected (with reasons), is untried, and won");
   auto *verify = app.add_subcommand("verify", "Prove the stored winners again");
+  auto *lower = app.add_subcommand("lower", "Show the steps from a kernel's text to its machine code");
+  LowerCommand lowering;
+  lower->add_option("--schedule", lowering.schedule, "A schedule as it is printed (default: the target's own)");
+  const std::vector<std::string> stages = lower_stages();
+  lower->add_option("--emit", lowering.emit, "One stage: " + bittern::runtime::join_names(stages));
   app.require_subcommand(0, 1);
   try {
     app.parse(argc, argv);
@@ -90,6 +99,26 @@ int main(int argc, char **argv) {
   try {
     if (*show) return run_show(db, json);
     if (*verify) return run_verify(db, json, &stop_requested);
+    if (*lower) {
+      if (tune.work.shapes.empty() == tune.work.kernel_file.empty()) {
+        std::fprintf(stderr, "bitnet-tune: lower: give one of --shapes and --kernel (see --help)\n");
+        return kUsage;
+      }
+      if (!lowering.emit.empty() && std::find(stages.begin(), stages.end(), lowering.emit) == stages.end()) {
+        std::fprintf(stderr, "bitnet-tune: lower: --emit is one of %s, not '%s'\n",
+                     bittern::runtime::join_names(stages).c_str(), lowering.emit.c_str());
+        return kUsage;
+      }
+      lowering.shape = tune.work.shapes;
+      lowering.kernel_file = tune.work.kernel_file;
+      lowering.dims = tune.work.dims;
+      lowering.target = tune.target;
+      return run_lower(lowering);
+    }
+    if (!tune.work.dims.empty() && tune.work.kernel_file.empty()) {
+      std::fprintf(stderr, "bitnet-tune: --dims requires --kernel (see --help)\n");
+      return kUsage;
+    }
     const int given = !tune.work.model.empty() + !tune.work.preset.empty() + !tune.work.shapes.empty() +
                       !tune.work.kernel_file.empty();
     if (given != 1) {

@@ -325,6 +325,22 @@ void Lowering::bound_output(Halide::OutputImageParam buffer, size_t output) {
   }
 }
 
+namespace {
+
+// What Halide writes to files only; a file in memory has a name too.
+std::string text_of(const Halide::Module &module, Halide::OutputFileType type) {
+  const int file = memfd_create("halide", MFD_CLOEXEC);
+  if (file < 0) throw Error("cannot make a file in memory for Halide's text");
+  module.compile({{type, fmt::format("/proc/self/fd/{}", file)}});
+  std::string text(static_cast<size_t>(lseek(file, 0, SEEK_END)), '\0');
+  const ssize_t got = pread(file, text.data(), text.size(), 0);
+  close(file);
+  if (got != static_cast<ssize_t>(text.size())) throw Error("cannot read Halide's text back");
+  return text;
+}
+
+}  // namespace
+
 HalideCode Lowering::run() {
   define_kernel();
   Target target(request_.target.halide_target);
@@ -338,15 +354,11 @@ HalideCode Lowering::run() {
   const Halide::Buffer<uint8_t> object = module.compile_to_buffer();
   code.object.assign(reinterpret_cast<const char *>(object.data()), object.size_in_bytes());
   code.scratch = scratch_;
-  if (request_.want_assembly) {
-    // Halide writes assembly to files only; a file in memory has a name too.
-    const int file = memfd_create("assembly", MFD_CLOEXEC);
-    if (file < 0) throw Error("cannot make a file in memory for Halide's assembly");
-    module.compile({{Halide::OutputFileType::assembly, fmt::format("/proc/self/fd/{}", file)}});
-    code.assembly.resize(static_cast<size_t>(lseek(file, 0, SEEK_END)));
-    const ssize_t got = pread(file, code.assembly.data(), code.assembly.size(), 0);
-    close(file);
-    if (got != static_cast<ssize_t>(code.assembly.size())) throw Error("cannot read Halide's assembly back");
+  if (request_.want_assembly || request_.want_listings)
+    code.assembly = text_of(module, Halide::OutputFileType::assembly);
+  if (request_.want_listings) {
+    code.statement = text_of(module, Halide::OutputFileType::stmt);
+    code.ir = text_of(module, Halide::OutputFileType::llvm_assembly);
   }
   return code;
 }

@@ -74,8 +74,9 @@ class HalideBackend final : public Backend {
     const schedules::Schedule schedule = complete(asked);
     // Halide has no instructions of ours to give meanings to: the same schedule, in code for the machine that runs it.
     const schedules::Target &target = asked.meanings_on ? *asked.meanings_on : asked.target;
-    const Request request{asked.spec,  schedule,    target,       asked.fixed,
-                          asked.m_min, asked.m_max, asked.symbol, asked.want_assembly};
+    Request request{asked.spec,  schedule,    target,       asked.fixed,
+                    asked.m_min, asked.m_max, asked.symbol, asked.want_assembly || asked.want_listings};
+    request.want_listings = asked.want_listings;
     if (request.target.halide_target.empty())
       throw Error(fmt::format("Halide cannot compile for target {}", request.target.name));
     const halide::Structure structure = halide::analyse(request.spec, request.schedule.template_name != "loops");
@@ -96,6 +97,10 @@ class HalideBackend final : public Backend {
     const halide::ThunkCode thunk = halide::make_thunk(request, structure, descriptor, function, allocates);
     compiled.objects = {std::move(code.object), thunk.object};
     compiled.assembly = code.assembly + thunk.assembly;
+    if (request.want_listings)
+      compiled.listings = {{"halide", "// the statement that Halide makes of the schedule", code.statement},
+                           {"ir", "; LLVM IR of Halide's code after its passes", code.ir},
+                           {"asm", "# assembly for " + target.name, compiled.assembly}};
     return compiled;
   }
 };

@@ -13,7 +13,8 @@ namespace bittern::codegen::halide {
 // dimensions are the output's without the prefix, innermost first, each with min 0.
 struct HalideCode {
   std::string object, assembly;
-  Linear scratch;  // bytes that halide_malloc may be asked for at once
+  std::string statement, ir;  // Halide's lowered statement and LLVM IR, when listings are asked for
+  Linear scratch;             // bytes that halide_malloc may be asked for at once
 };
 
 // Throws Error when the kernel or schedule is out of reach, or with Halide's message.

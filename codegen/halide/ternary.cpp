@@ -30,15 +30,6 @@ std::vector<Expr> arguments(const std::vector<Expr> &first, const std::vector<Va
   return all;
 }
 
-// Whether the layout is a rows layout: units of 128 weights of one row, rows of a tile interleaved by units.
-bool is_rows_layout(const schedules::Layout &layout) {
-  const auto digits = layout.fields_low_to_high();
-  return layout.two_bit_fields() && digits.size() == 5 && layout.k_tile == kBlock && digits[0].dimension == 'k' &&
-         digits[0].divisor == 32 && digits[1].dimension == 'k' && digits[1].divisor == 1 && digits[1].radix == 32 &&
-         digits[2].dimension == 'n' && digits[2].divisor == 1 && digits[3].dimension == 'k' &&
-         digits[3].divisor == kBlock;
-}
-
 }  // namespace
 
 int64_t Lowering::fixed_size(const ExprPtr &e, const char *what) const {
@@ -53,7 +44,7 @@ int64_t Lowering::fixed_size(const ExprPtr &e, const char *what) const {
 void Lowering::define_contraction(Helper &helper, const Scope &body) {
   const schedules::Contraction &c = contractions_.at(helper.node.get());
   const schedules::Layout &layout = schedules::find_layout(schedule_.layout);
-  if (!is_rows_layout(layout))
+  if (layout.family != schedules::LayoutFamily::Rows)
     throw Error(fmt::format("halide.{} cannot read layout {}", schedule_.template_name, layout.name));
   if (c.activation_pad % 64 != 0)
     throw Error(fmt::format("halide.{} reads {} in steps of 64, and its rows are not padded to that",

@@ -30,7 +30,7 @@ class Base3 {
         isa_(make_isa(kb)),
         layout_(schedules::find_layout(kb.request.schedule.layout)),
         epilogue_(kb, plan),
-        rows_a_unit_(layout_.cell.trits()),
+        rows_a_unit_(layout_.rows_per_unit()),
         interleave_(layout_.row_tile / rows_a_unit_),
         units_(parameter("units")),
         tokens_(parameter("tokens")),

@@ -247,7 +247,7 @@ class Lut {
   }
 
   Values add_chunk(const Step &step, Value *begin, Value *end, const Values &totals) {
-    const bool signs = layout_.planes.size() > 1 && !signed_;
+    const bool signs = layout_.family == schedules::LayoutFamily::Triples && !signed_;
     Values zero(totals.size(), llvm::Constant::getNullValue(isa_->halves()));
     // Behind the sums: per vector, how many were negated.
     if (signs) zero.resize(zero.size() + static_cast<size_t>(vectors()), llvm::Constant::getNullValue(isa_->bytes()));

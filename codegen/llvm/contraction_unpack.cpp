@@ -122,7 +122,7 @@ class Unpacker {
   // t5, u16x10: the block need not begin with a unit's first row, so the units that cover it are decoded row by row
   // into a small array first; from there 8 rows of 32 k at a time are turned to quads.
   void unpack_tall() {
-    locate(layout_.cell.trits());
+    locate(layout_.rows_per_unit());
     const int64_t covering = (block_.rows + 2 * rows_a_unit_ - 2) / rows_a_unit_;
     Value *array = kb_.local_array(b_.getInt8Ty(), static_cast<uint64_t>(covering * rows_a_unit_ * 32));
     Value *rows = kb_.i64(rows_a_unit_);

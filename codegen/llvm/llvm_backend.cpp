@@ -9,6 +9,7 @@
 
 #include "codegen/descriptor.h"
 #include "codegen/llvm/hot_loop.h"
+#include "codegen/llvm/loop_plan.h"
 #include "codegen/llvm/object.h"
 #include "codegen/llvm/templates.h"
 #include "compiler/error.h"
@@ -40,8 +41,17 @@ class LlvmBackend final : public Backend {
     KernelBuilder builder(request, *module, compiled.descriptor);
     emitter.emit(builder);
     builder.b.CreateRetVoid();
+    const auto list = [&](const char *stage, const std::string &title, const std::string &text) {
+      if (request.want_listings) compiled.listings.push_back({stage, title, text});
+    };
+    if (request.schedule.template_name == "loops" && request.want_listings)
+      list("plan", "loops", print_loop_plan(plan_loops(request.spec, request.fixed, request.schedule), request.spec));
+    if (request.want_listings) list("ir", "; LLVM IR as generated, before its passes", print_module(*module));
     optimize(*module, *machine, builder.passes);
-    if (request.want_assembly) compiled.assembly = emit_assembly(*llvm::CloneModule(*module), *machine);
+    if (request.want_listings) list("ir", "; LLVM IR after its passes", print_module(*module));
+    if (request.want_assembly || request.want_listings)
+      compiled.assembly = emit_assembly(*llvm::CloneModule(*module), *machine);
+    list("asm", "# assembly for " + request.target.name, compiled.assembly);
     compiled.objects.push_back(emit_object(*module, *machine));
     check_undefined(compiled.objects.back(), {});
     if (builder.hot_products > 0 && !request.meanings_on)

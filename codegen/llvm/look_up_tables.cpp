@@ -15,7 +15,7 @@ constexpr unsigned kEntries = 16;
 // Per trit of a cell: what each table entry multiplies its activation by. A table of magnitudes begins at the code of
 // zeros; entries past the last code are 0.
 std::vector<llvm::Constant *> factors(KernelBuilder &kb, const Layout &layout) {
-  const bool magnitudes = layout.planes.size() > 1;
+  const bool magnitudes = layout.family == schedules::LayoutFamily::Triples;
   const int64_t first = magnitudes ? layout.cell.middle() : 0, last = 2 * layout.cell.middle();
   std::vector<llvm::Constant *> all;
   for (const int64_t weight : layout.cell.weights) {

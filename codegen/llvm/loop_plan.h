@@ -56,6 +56,9 @@ struct LoopPlan {
 LoopPlan plan_loops(const compiler::KernelSpec &spec, const compiler::Sizes &fixed,
                     const schedules::Schedule &schedule);
 
+// The plan as text: its loops, what is kept, and what is computed where it is read.
+std::string print_loop_plan(const LoopPlan &plan, const compiler::KernelSpec &spec);
+
 // Reductions of an expression that stand inside no other reduction, each once, in order of evaluation.
 std::vector<compiler::ExprPtr> outer_reductions(const compiler::ExprPtr &e);
 

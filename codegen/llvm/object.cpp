@@ -72,6 +72,13 @@ std::unique_ptr<llvm::Module> make_module(llvm::LLVMContext &context, const std:
   return module;
 }
 
+std::string print_module(const llvm::Module &module) {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  module.print(stream, nullptr);
+  return stream.str();
+}
+
 void optimize(llvm::Module &module, llvm::TargetMachine &machine, const PassChoices &choices) {
   std::string problem;
   llvm::raw_string_ostream stream(problem);

@@ -23,6 +23,9 @@ std::unique_ptr<llvm::TargetMachine> target_machine(const schedules::Target &tar
 std::unique_ptr<llvm::Module> make_module(llvm::LLVMContext &context, const std::string &name,
                                           const llvm::TargetMachine &machine);
 
+// The module as LLVM's text.
+std::string print_module(const llvm::Module &module);
+
 // Verifies and runs LLVM's O2 pipeline. Throws Error with LLVM's words when the module is malformed.
 void optimize(llvm::Module &module, llvm::TargetMachine &machine, const PassChoices &passes);
 

@@ -7,12 +7,12 @@ namespace bittern::codegen {
 
 PackedWalk::PackedWalk(const std::string &layout_name) {
   const schedules::Layout &layout = schedules::find_layout(layout_name);
-  quads = layout.k_tile == 16;
-  rows_a_unit = quads ? 8 : 1;
-  k_a_unit = layout.k_tile;
-  interleave = layout.row_tile / rows_a_unit;
-  if (layout.k_tile != 16 && layout.k_tile != 128)
+  if (layout.family != schedules::LayoutFamily::Rows && layout.family != schedules::LayoutFamily::Quads)
     throw Error("layout " + layout_name + " is of no family that the contraction kernels walk");
+  quads = layout.family == schedules::LayoutFamily::Quads;
+  rows_a_unit = layout.rows_per_unit();
+  k_a_unit = layout.k_tile;
+  interleave = layout.units_per_tile();
 }
 
 }  // namespace bittern::codegen

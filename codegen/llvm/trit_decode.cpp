@@ -9,6 +9,7 @@ namespace bittern::codegen {
 
 using llvm::Value;
 using schedules::Layout;
+using schedules::LayoutFamily;
 
 namespace {
 
@@ -76,9 +77,11 @@ Values decode_words(FunctionBuilder &f, Isa &isa, const Layout &layout, Value *u
 
 }  // namespace
 
-bool is_tall(const Layout &layout) { return layout.cell.dimension == 'n' && layout.k_tile == kBytes; }
+bool is_tall(const Layout &layout) {
+  return layout.family == LayoutFamily::Base3Bytes || layout.family == LayoutFamily::Base3Words;
+}
 bool is_lanes(const Layout &layout) {
-  return layout.cell.dimension == 'k' && layout.cell.trits() > 1 && layout.planes.front().bits == 4;
+  return layout.family == LayoutFamily::Pairs || layout.family == LayoutFamily::Triples;
 }
 
 llvm::Constant *byte_table(Isa &isa, const std::vector<int> &table) {
@@ -90,7 +93,8 @@ llvm::Constant *byte_table(Isa &isa, const std::vector<int> &table) {
 }
 
 Values decode_tall(FunctionBuilder &f, Isa &isa, const Layout &layout, Value *unit) {
-  return layout.cell.fraction_bits != 0 ? decode_words(f, isa, layout, unit) : decode_bytes(f, isa, layout, unit);
+  return layout.family == LayoutFamily::Base3Words ? decode_words(f, isa, layout, unit)
+                                                   : decode_bytes(f, isa, layout, unit);
 }
 
 Value *table_index(Isa &isa, const LoadBytes &load, int64_t look_up) {
@@ -98,7 +102,7 @@ Value *table_index(Isa &isa, const LoadBytes &load, int64_t look_up) {
 }
 
 Value *table_sign(FunctionBuilder &f, Isa &isa, const Layout &layout, const LoadBytes &load, int64_t look_up) {
-  if (layout.planes.size() == 1) return nullptr;
+  if (layout.family != LayoutFamily::Triples) return nullptr;
   Value *bit = splat(isa.bytes(), int64_t{1} << look_up);
   Value *signs = f.b.CreateAnd(load(layout.planes[1].offset), bit);
   return f.b.CreateSExt(f.b.CreateICmpEQ(signs, bit), isa.bytes());

@@ -38,10 +38,12 @@ enum class Role {
 
 struct RoleInfo {
   Role role;
-  std::string spec;                // kernel name in its text
-  std::string spec_hash;           // SHA-256 (hex) of the canonical text, from spec_hashes.inc
-  std::vector<std::string> sizes;  // size parameters in ABI order; the first is M, the number of tokens
-  int tensors, scalars;
+  std::string spec;                       // kernel name in its text
+  std::vector<std::string> sizes;         // size parameters in ABI order; the first is M, the number of tokens
+  std::vector<std::string> scalar_names;  // f32 parameters in ABI order
+  std::vector<std::string> arguments;     // tensors in ABI order as the canonical text declares them
+  int tensors = 0, scalars = 0;           // how many of both
+  std::string spec_hash = {};             // SHA-256 (hex) of the canonical text, from spec_hashes.inc
 };
 
 const RoleInfo &role_info(Role);

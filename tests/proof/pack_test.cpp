@@ -11,6 +11,7 @@
 
 #include "runtime/error.h"
 #include "runtime/kernels/dispatch.h"
+#include "runtime/kernels/launch.h"
 #include "runtime/kernels/pack_loader.h"
 #include "runtime/machine/machine.h"
 #include "tests/proof/worker_process.h"
@@ -115,6 +116,45 @@ TEST_CASE("the pack as written is taken, holds every winner, and carries its pro
     CHECK(row.at("proof").at("through_pack") == true);
     CHECK(row.at("proof").at("inputs").size() >= 8);
   }
+}
+
+TEST_CASE(
+    "a kernel that bears an engine's kernel's name but has another text is tuned, loaded, and never taken for it") {
+  const Packs &made = packs();
+  const test::ScratchFolder folder;
+  const std::string text = folder.path("own.bk"), output = folder.path("packs");
+  // Other sizes in another order, other tensors, no scalar.
+  spill(text,
+        "kernel attention(Cols, Rows) { in X : f32[Rows, Cols] out Y : f32[Rows, Cols] Y[r, c] = X[r, c] * 2.0 }");
+  TuneCommand tune;
+  tune.work.kernel_file = text;
+  tune.work.dims = "Rows=3,Cols=70";
+  tune.threads = {1};
+  tune.patience = "estimate";
+  tune.quiet = tune.json = true;
+  tune.worker = test_worker();
+  tune.output = output;
+  REQUIRE(run_tune(tune, nullptr) == 0);
+  std::string warnings;
+  const auto loaded = runtime::load_packs(output, [&](const std::string &warning) { warnings += warning; });
+  CHECK(warnings.empty());
+  REQUIRE(loaded.size() == 1);
+  REQUIRE(loaded[0]->pack().count == 1);
+  const bt_kernel &kernel = *loaded[0]->pack().kernels[0];
+  CHECK(std::string(kernel.spec) == "attention");
+  CHECK(kernel.fixed[0] == 70);  // compiled for these columns and any number of rows
+  CHECK(kernel.fixed[1] == -1);
+  const runtime::KernelSet set(runtime::KernelChoice::Tuned, 1, std::vector<const bt_pack *>{&loaded[0]->pack()});
+  CHECK(set.find(runtime::Role::Attention, {3, 70, 1, 8, 1, 1, 1}) != &kernel);
+  // It runs: twice every element, and nothing in what lies between the rows.
+  std::vector<float> in(3 * 72, 1.5f), out(3 * 72, -1);
+  const bt_tensor tensors[] = {runtime::tensor(in.data(), {72, 1}), runtime::tensor(out.data(), {72, 1})};
+  const int64_t sizes[] = {70, 3};
+  runtime::Scratch scratch(1);
+  scratch.reserve(kernel, sizes);
+  runtime::launch_serial(kernel, tensors, sizes, nullptr, scratch);
+  for (size_t i = 0; i < out.size(); ++i) CHECK(out[i] == (i % 72 < 70 ? 3.0f : -1.0f));
+  CHECK(fs::exists(made.folder));
 }
 
 TEST_CASE("files and folder are for their owner alone") {

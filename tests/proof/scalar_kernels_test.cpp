@@ -6,10 +6,9 @@
 #include <set>
 
 #include "compiler/library.h"
-#include "compiler/printer.h"
-#include "compiler/token_size.h"
 #include "runtime/kernels/roles.h"
 #include "runtime/kernels/scalar/scalar.h"
+#include "tuning_db/packs/role_check.h"
 #include "tuning_db/proof/fixture.h"
 #include "tuning_db/proof/proof.h"
 
@@ -20,16 +19,31 @@ TEST_CASE("the role table says what the kernel texts say") {
     const runtime::RoleInfo &role = runtime::role_info(static_cast<runtime::Role>(i));
     CAPTURE(role.spec);
     CHECK(static_cast<int>(role.role) == i);
-    const compiler::KernelSpec &spec = compiler::builtin_kernel(role.spec);
-    // When a kernel text changes, put the new hash into runtime/kernels/spec_hashes.inc after checking the arguments.
-    CHECK(role.spec_hash == compiler::spec_hash(spec));
-    CHECK(role.sizes == spec.sizes);
-    CHECK(static_cast<size_t>(role.tensors) == spec.arguments().size());
-    CHECK(static_cast<size_t>(role.scalars) == spec.scalars.size());
-    CHECK(compiler::token_size(spec) == role.sizes.front());
+    CHECK(tuning::role_mismatch(role, compiler::builtin_kernel(role.spec)) == "");
     CHECK(runtime::find_role(role.spec_hash) == &role);
   }
   CHECK(runtime::find_role("w2a8_matmul") == nullptr);  // a name is no hash
+}
+
+TEST_CASE("an argument in another place, of another type or rank, is found and named") {
+  const runtime::RoleInfo &role = runtime::role_info(runtime::Role::Rope);
+  const compiler::KernelSpec &spec = compiler::builtin_kernel("rope");
+  runtime::RoleInfo wrong = role;
+  std::swap(wrong.arguments[1], wrong.arguments[2]);  // cosines and sines
+  CHECK(tuning::role_mismatch(wrong, spec) == "argument 2 is 'in S : f32[M, R]', in the text 'in C : f32[M, R]'");
+  wrong = role;
+  wrong.arguments[0] = "in X : f32[M, H, R]";
+  CHECK(tuning::role_mismatch(wrong, spec).find("argument 1 is 'in X : f32[M, H, R]', in the text") == 0);
+  wrong = role;
+  wrong.arguments.pop_back();
+  CHECK(tuning::role_mismatch(wrong, spec) == "argument 4 is 'missing', in the text 'out Y : f32[M, H, 2, R]'");
+  wrong = role;
+  wrong.sizes = {"M", "R", "H"};
+  CHECK(tuning::role_mismatch(wrong, spec) == "size 2 is 'R', in the text 'H'");
+  wrong = role;
+  wrong.scalar_names = {"eps"};
+  CHECK(tuning::role_mismatch(wrong, spec) == "scalar 1 is 'eps', in the text 'missing'");
+  CHECK_FALSE(tuning::role_mismatch(role, compiler::builtin_kernel("rope_f16")).empty());
 }
 
 TEST_CASE("every scalar kernel equals the interpreter") {

@@ -55,16 +55,6 @@ std::unique_ptr<Store> open_to_read(const std::string &db) {
   return store;
 }
 
-std::string read_kernel_text(const std::string &path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string text(static_cast<size_t>(kLargestKernelText) + 1, '\0');
-  if (!file.read(text.data(), static_cast<std::streamsize>(text.size())) && file.gcount() == 0)
-    throw Error(fmt::format("kernel file {}: cannot be read or is empty", path));
-  if (file.gcount() > kLargestKernelText) throw Error(fmt::format("kernel file {}: larger than 1 MiB", path));
-  text.resize(static_cast<size_t>(file.gcount()));
-  return text;
-}
-
 bool has_ternary(const compiler::KernelSpec &spec) {
   return std::any_of(spec.tensors.begin(), spec.tensors.end(),
                      [](const compiler::Tensor &t) { return t.type == compiler::Type::Ternary; });
@@ -109,6 +99,16 @@ std::vector<int> default_threads() {
 }
 
 }  // namespace
+
+std::string read_kernel_text(const std::string &path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string text(static_cast<size_t>(kLargestKernelText) + 1, '\0');
+  if (!file.read(text.data(), static_cast<std::streamsize>(text.size())) && file.gcount() == 0)
+    throw Error(fmt::format("kernel file {}: cannot be read or is empty", path));
+  if (file.gcount() > kLargestKernelText) throw Error(fmt::format("kernel file {}: larger than 1 MiB", path));
+  text.resize(static_cast<size_t>(file.gcount()));
+  return text;
+}
 
 std::vector<KernelWork> make_works(const WorkRequest &request) {
   std::vector<int64_t> batch = request.batch;

@@ -19,6 +19,9 @@ struct WorkRequest {
 // Throws Error (or runtime::Error) naming what is wrong with the request, the model or the kernel text.
 std::vector<KernelWork> make_works(const WorkRequest &request);
 
+// A kernel text of at most a MiB. Throws Error that names the file.
+std::string read_kernel_text(const std::string &path);
+
 struct TuneCommand {
   WorkRequest work;
   std::vector<int> threads;  // empty: 1, powers of two below the cores, all cores

@@ -16,6 +16,7 @@
 #include "schedules/space.h"
 #include "schedules/template.h"
 #include "tuning_db/making/farm.h"
+#include "tuning_db/packs/role_check.h"
 #include "tuning_db/workers/files.h"
 #include "tuning_db/workers/run_folder.h"
 
@@ -160,6 +161,7 @@ DefaultPackReport write_default_pack(const DefaultPackRequest &request,
   const schedules::Target &baseline =
       schedules::baseline_target(request.architecture.empty() ? own_architecture() : request.architecture);
   DefaultPackReport report;
+  check_roles();
   std::vector<Kernel> kernels = list_kernels(schedules::architecture(baseline));
   report.kernels = static_cast<int>(kernels.size());
   say(fmt::format("compiling {} kernels", kernels.size()));
