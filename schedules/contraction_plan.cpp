@@ -10,6 +10,7 @@
 #include "compiler/bounds.h"
 #include "compiler/expr.h"
 #include "schedules/parallel.h"
+#include "schedules/ternary_facts.h"
 
 namespace bittern::schedules {
 
@@ -190,7 +191,7 @@ std::optional<ContractionPlan> plan_contractions(const KernelSpec &spec, std::st
 }
 
 std::optional<std::string> int16_overflow(const Target &target, int64_t most, int64_t products) {
-  if (target.int16_products == 0) return std::nullopt;
+  if (ternary_facts(target).int16_products == 0) return std::nullopt;
   return compiler::accumulator_overflow(compiler::Interval{0, most}, compiler::Interval{-128, 127}, products, 16);
 }
 

@@ -5,7 +5,7 @@
 
 #include "compiler/bounds.h"
 #include "schedules/layout.h"
-#include "schedules/target.h"
+#include "schedules/ternary_facts.h"
 
 namespace bittern::schedules {
 
@@ -30,10 +30,10 @@ inline compiler::Interval table_sums(const Layout &layout) {
 // Rows that a vector of indices holds, two units of 32 side by side where the target looks up 64 bytes and a step takes
 // an even number of units; and whether its tables hold the negatives of their sums, so that signs are bits of indices.
 inline int64_t look_up_rows(const Target &target, const Layout &layout, int64_t units) {
-  return target.look_up_bytes == 64 && units % 2 == 0 && layout.row_tile % 64 == 0 ? 64 : 32;
+  return ternary_facts(target).look_up_bytes == 64 && units % 2 == 0 && layout.row_tile % 64 == 0 ? 64 : 32;
 }
 inline bool signed_tables(const Target &target, const Layout &layout, int64_t units) {
-  return target.look_up_table == 64 && layout.family == LayoutFamily::Triples &&
+  return ternary_facts(target).look_up_table == 64 && layout.family == LayoutFamily::Triples &&
          look_up_rows(target, layout, units) == 64;
 }
 

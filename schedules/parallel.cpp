@@ -16,8 +16,9 @@ using compiler::Role;
 
 constexpr int kRepeatedWork = 1000;
 
-// Smaller is better. Work that would be repeated by every tile (a local's reduction without this index) weighs most;
-// then the innermost index of a matrix, which is long even for one token; of a tensor of higher rank the one before.
+// Heuristic cost, lower comes first. Work that would be repeated by every tile (a local's reduction without this index)
+// weighs most; then the innermost index of a matrix, which is long even for one token; of a tensor of higher rank the
+// one before.
 int rank(const KernelSpec &spec, const std::string &size) {
   int penalty = 0;
   for (const Definition &definition : spec.definitions) {

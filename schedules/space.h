@@ -13,7 +13,7 @@ namespace bittern::schedules {
 
 struct Point {
   Schedule schedule;
-  double prior = 0;     // predicted time relative to the roof; smaller is tried sooner
+  double prior = 0;     // heuristic cost, predicted time relative to the roof's; lower is tried first
   std::string illegal;  // reason, empty when the point is legal
 };
 
@@ -22,7 +22,7 @@ struct Point {
 std::vector<Point> enumerate(const compiler::KernelSpec &spec, const compiler::Sizes &sizes, const Target &target,
                              const std::vector<std::string> &layouts = {});
 
-// A schedule that is good without tuning for M in [m_min, m_max], whatever the other sizes. Those built in ship with
+// A schedule that is good without tuning for M in [m_min, m_max], whatever the other sizes. Those built in are in
 // every program; the others go into a tuned pack beside the kernels of their layout, so that no M is without a kernel.
 struct Default {
   Schedule schedule;

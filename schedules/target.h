@@ -1,4 +1,6 @@
-// What a target is: name, instruction-set bits, vector facts. ISA facts live in one table (target.cpp), nowhere else.
+// What a target is: a name, instruction-set bits, and the facts that every schedule goes by. What only some need to
+// know of it is in tables of their own: schedules/ternary_facts.cpp (products and look-ups),
+// codegen/llvm/llvm_target.cpp, codegen/halide/halide_target.cpp.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -7,30 +9,17 @@
 namespace bittern::schedules {
 
 struct Target {
-  std::string name;    // "x86-64", "x86-64-avx2", ...
-  uint32_t isa_needs;  // BT_ISA_* bits of runtime/abi
-  std::string llvm_triple;
-  std::string llvm_cpu;  // "x86-64", "x86-64-v3", ...
-  std::string llvm_features;
-  std::string halide_target;  // for example "x86-64-linux-avx2-fma-f16c"; empty when Halide cannot
-  std::string instructions;   // row of codegen/llvm/isa/registry.cpp: how codes and activations are multiplied
+  std::string name;          // "x86-64", "x86-64-avx2", ...
+  uint32_t isa_needs;        // BT_ISA_* bits of runtime/abi
+  std::string architecture;  // "x86_64", "aarch64"
   int vector_bytes;
   int vector_registers;
-  // Products of codes and activations that one accumulation adds to an int16 lane, whose bound legality proves; 0: sums
-  // go straight to int32 lanes.
-  int int16_products;
-  int look_up_bytes = 32;  // of the longest vector of bytes that one instruction looks up
-  int look_up_table = 16;  // bytes of the table that it looks them up in
-  bool rounds;             // rounding to integers is an instruction
-  bool half_floats;        // f16 to f32 and back are instructions
-  bool ships;              // programs carry default kernels for it; others are for tuned machines and for bitnet-emit
+  bool built_in;  // programs carry default kernels for it; others are for tuned machines and for bitnet-emit
 };
 
 const std::vector<Target> &targets();
 // Throws Error that lists the known names.
 const Target &find_target(const std::string &name);
-// "x86_64", "aarch64": what the target's code is for.
-std::string architecture(const Target &target);
 // What every processor of an architecture runs: the first row of it. Throws Error that lists the known architectures.
 const Target &baseline_target(const std::string &architecture);
 // The widest target in the table that a machine with these BT_ISA_* bits (runtime::machine_isa()) can run.

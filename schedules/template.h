@@ -1,5 +1,5 @@
 // A schedule template: which kernels it applies to, its parameters with their legal values, why a combination is
-// illegal, what it should cost, and the defaults that ship. One row a template; space.cpp walks the table.
+// illegal, what it should cost, and the defaults of untuned machines. One row a template; space.cpp walks the table.
 #pragma once
 #include <functional>
 #include <optional>
@@ -33,9 +33,9 @@ struct Template {
   std::function<std::optional<std::string>(const compiler::KernelSpec &, const compiler::Sizes &, const Schedule &,
                                            const Target &)>
       illegal;
-  // Predicted cost, smaller is better; comparable between templates of one kernel.
+  // Heuristic cost, lower is tried first; comparable between templates of one kernel.
   std::function<double(const compiler::KernelSpec &, const compiler::Sizes &, const Schedule &, const Target &)> prior;
-  // What ships for untuned machines; empty when another template's defaults are better.
+  // What untuned machines use; empty when another template's defaults are better.
   std::function<std::vector<Default>(const compiler::KernelSpec &, const Target &)> defaults;
   // Vector instructions of the inner loops, a weight and all tokens; left out where nobody has counted.
   std::function<double(const compiler::KernelSpec &, const compiler::Sizes &, const Schedule &, const Target &)>

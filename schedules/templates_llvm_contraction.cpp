@@ -1,5 +1,5 @@
 // llvm.gemv and llvm.gemm as rows of the template table: parameters, legality (the int16 proofs among it), a roofline
-// prior, and what ships for every weight layout.
+// prior, and the defaults of every weight layout.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -9,6 +9,7 @@
 #include "schedules/contraction_facts.h"
 #include "schedules/layout.h"
 #include "schedules/template.h"
+#include "schedules/ternary_facts.h"
 
 namespace bittern::schedules {
 namespace {
@@ -40,7 +41,7 @@ int64_t interleaved_units(const std::string &layout) { return find_layout(layout
 // --- gemv ---------------------------------------------------------------------------------------------------------
 
 // Targets whose dot products sum straight into int32 lanes have no int16 accumulators to bound.
-bool direct(const Target &target) { return target.int16_products == 0; }
+bool direct(const Target &target) { return ternary_facts(target).int16_products == 0; }
 
 std::vector<Param> gemv_params(const KernelSpec &spec, const Target &target) {
   std::vector<int64_t> tokens = {1, 2, 3, 4, 8};
@@ -80,7 +81,8 @@ std::optional<std::string> gemv_overflow(const KernelSpec &spec, const Sizes &si
   const int64_t chunk = s.get("chunk", 16);
   const bool scaled = s.get("scaled", 0) != 0;
   // Four fields a unit; scaled schedules have two accumulators of two fields each.
-  if (const auto reason = int16_overflow(target, scaled ? 8 : 2, target.int16_products * (scaled ? 2 : 4) * chunk))
+  if (const auto reason =
+          int16_overflow(target, scaled ? 8 : 2, ternary_facts(target).int16_products * (scaled ? 2 : 4) * chunk))
     return fmt::format("chunk={}: {}", chunk, *reason);
   return int32_overflow(contraction_facts(spec), sizes, 8);
 }

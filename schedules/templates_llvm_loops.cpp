@@ -81,7 +81,7 @@ std::optional<std::string> illegal_block(const KernelSpec &, const Sizes &, cons
   return std::nullopt;
 }
 
-// Smaller is sooner: for one token a single row, for many eight sums at a time.
+// Heuristic cost, lower is tried first: for one token a single row, for many eight sums at a time.
 double prior(const KernelSpec &spec, const Sizes &sizes, const Schedule &schedule, const Target &) {
   double cost = has_ternary(spec) ? 50 : 1;
   if (has_block_of_sums(spec)) {
@@ -97,7 +97,7 @@ double prior(const KernelSpec &spec, const Sizes &sizes, const Schedule &schedul
   return cost;
 }
 
-// Kernels with ternary operands ship with a contraction template's defaults when one applies.
+// Kernels with ternary operands have a contraction template's defaults when one applies.
 std::vector<Default> loops_defaults(const KernelSpec &spec, const Target &target) {
   if (has_ternary(spec))
     for (const Template &row : llvm_contraction_templates())

@@ -8,6 +8,7 @@
 #include "schedules/contraction_facts.h"
 #include "schedules/look_up_bounds.h"
 #include "schedules/template.h"
+#include "schedules/ternary_facts.h"
 
 namespace bittern::schedules {
 
@@ -63,9 +64,9 @@ const Param kPrefetch{"prefetch", {0, 1024, 2048, 4096, 8192}, 2048, "bytes of w
 const Param kHint{"hint", {0, 1}, 1, "prefetch into all cache levels (1) or past them (0)"};
 
 // Relative time of streaming the layout's bytes past so many vector operations a weight.
-double streaming_prior(const KernelSpec &spec, const Sizes &sizes, const Schedule &s, double operations_a_weight) {
+double streaming_prior(const KernelSpec &spec, const Sizes &sizes, const Schedule &s, double operations_per_weight) {
   const ContractionWork work = contraction_work(spec, sizes);
-  const double operations = work.units * 128 * operations_a_weight / kOperationsPerCycle;
+  const double operations = work.units * 128 * operations_per_weight / kOperationsPerCycle;
   const double read = work.read_cycles * find_layout(s.layout).bits_per_weight() / 2;
   double cost = std::max(operations, read) + 0.2 * std::min(operations, read);
   if (s.get("prefetch", 0) == 0) cost += 0.10 * read;
@@ -86,7 +87,7 @@ bool applies(const KernelSpec &spec, const Target &) {
 // --- base3 --------------------------------------------------------------------------------------------------------
 
 std::vector<Param> base3_params(const KernelSpec &spec, const Target &target) {
-  const bool direct = target.int16_products == 0;
+  const bool direct = ternary_facts(target).int16_products == 0;
   return {{"units", {1, 2, 4}, 1, "units of 5 or 10 rows summed together"},
           {"tokens", token_values(spec, {1, 2, 4}), 1, "activation rows a unit of weights meets"},
           {"chunk", direct ? std::vector<int64_t>{64} : std::vector<int64_t>{32, 64, 128}, 64,
@@ -110,7 +111,7 @@ std::optional<std::string> base3_overflow(const KernelSpec &spec, const Sizes &s
                                           const Target &target) {
   const int64_t chunk = s.get("chunk", 64);
   // A unit is 32 products of a row: one accumulation.
-  if (const auto reason = int16_overflow(target, 2, target.int16_products * chunk))
+  if (const auto reason = int16_overflow(target, 2, ternary_facts(target).int16_products * chunk))
     return fmt::format("chunk={}: {}", chunk, *reason);
   return int32_overflow(contraction_facts(spec), sizes, 2);
 }
@@ -120,7 +121,7 @@ double base3_operations(const KernelSpec &spec, const Sizes &sizes, const Schedu
   const auto tokens = static_cast<double>(s.get("tokens", 1)), units = static_cast<double>(s.get("units", 1));
   const double passes = std::ceil(contraction_work(spec, sizes).m / tokens), rows = bytes ? 5 : 10;
   // Finding the digits, products, and a unit's part of the activations and the loop.
-  const double products = (target.int16_products == 0 ? 1 : 2) * rows * tokens;
+  const double products = (ternary_facts(target).int16_products == 0 ? 1 : 2) * rows * tokens;
   return passes * ((bytes ? 20 : 33) + products + (1 + tokens) / units) / (32 * rows);
 }
 

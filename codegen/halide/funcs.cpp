@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "codegen/halide/halide_target.h"
 #include "codegen/halide/lowering.h"
 #include "compiler/bounds.h"
 #include "compiler/error.h"
@@ -343,7 +344,7 @@ std::string text_of(const Halide::Module &module, Halide::OutputFileType type) {
 
 HalideCode Lowering::run() {
   define_kernel();
-  Target target(request_.target.halide_target);
+  Target target(halide_target(request_.target));
   for (const Target::Feature feature : {Target::NoRuntime, Target::NoAsserts, Target::NoBoundsQuery,
                                         Target::StrictFloat, Target::UserContext, Target::LargeBuffers})
     target.set_feature(feature);

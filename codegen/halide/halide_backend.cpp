@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "codegen/descriptor.h"
+#include "codegen/halide/halide_target.h"
 #include "codegen/halide/object_file.h"
 #include "codegen/halide/pipeline.h"
 #include "codegen/halide/structure.h"
@@ -77,7 +78,7 @@ class HalideBackend final : public Backend {
     Request request{asked.spec,  schedule,    target,       asked.fixed,
                     asked.m_min, asked.m_max, asked.symbol, asked.want_assembly || asked.want_listings};
     request.want_listings = asked.want_listings;
-    if (request.target.halide_target.empty())
+    if (halide::halide_target(request.target).empty())
       throw Error(fmt::format("Halide cannot compile for target {}", request.target.name));
     const halide::Structure structure = halide::analyse(request.spec, request.schedule.template_name != "loops");
     Compiled compiled;

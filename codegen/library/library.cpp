@@ -46,7 +46,7 @@ std::vector<const EmbeddedFile *> parts_for(const std::string &architecture) {
 std::unique_ptr<llvm::Module> c_part(llvm::LLVMContext &context, const schedules::Target &target,
                                      const llvm::TargetMachine &machine) {
   std::unique_ptr<llvm::Module> whole = make_module(context, "bittern_kernels", machine);
-  for (const EmbeddedFile *part : parts_for(architecture_of(target))) {
+  for (const EmbeddedFile *part : parts_for(target.architecture)) {
     auto module = llvm::parseBitcodeFile(buffer_of(part->bytes, "bitcode"), context);
     if (!module) fail("read its C part", module.takeError());
     (*module)->setTargetTriple(whole->getTargetTriple());
@@ -89,17 +89,13 @@ std::string filled_in(std::string text, const std::string &architecture) {
 
 }  // namespace
 
-std::string architecture_of(const schedules::Target &target) {
-  return target.llvm_triple.substr(0, target.llvm_triple.find('-'));
-}
-
 void check_library_target(const schedules::Target &target) {
-  if (!parts_for(architecture_of(target)).empty()) return;
+  if (!parts_for(target.architecture).empty()) return;
   std::set<std::string> known;
   for (const EmbeddedFile &file : embedded_library_files())
     if (file.name.ends_with(kBitcode)) known.emplace(file.name.substr(0, file.name.find('.')));
   throw Error(fmt::format("target {}: this build cannot emit libraries for {}; it can for {}", target.name,
-                          architecture_of(target), fmt::join(known, ", ")));
+                          target.architecture, fmt::join(known, ", ")));
 }
 
 const std::vector<std::string> &library_imports() {

@@ -11,7 +11,6 @@
 namespace bittern::codegen {
 
 // "x86_64", "aarch64": a library serves the targets of one architecture.
-std::string architecture_of(const schedules::Target &target);
 
 // Throws Error when this build cannot emit a library for the target, naming what it can.
 void check_library_target(const schedules::Target &target);

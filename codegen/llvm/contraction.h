@@ -17,12 +17,12 @@ namespace bittern::codegen {
 struct PackedWalk {
   explicit PackedWalk(const std::string &layout);
 
-  bool quads;           // i2q: 8 rows a unit, sums stay in lanes; else i2r: one row a unit, horizontal sums
-  int64_t interleave;   // units of different rows side by side
-  int64_t rows_a_unit;  // 8 or 1
-  int64_t k_a_unit;     // 16 or 128
-  int64_t row_tile() const { return interleave * rows_a_unit; }
-  int64_t k_a_vector() const { return k_a_unit / 4; }  // k that one field of a unit holds for a row
+  bool quads;             // i2q: 8 rows a unit, sums stay in lanes; else i2r: one row a unit, horizontal sums
+  int64_t interleave;     // units of different rows side by side
+  int64_t rows_per_unit;  // 8 or 1
+  int64_t k_per_unit;     // 16 or 128
+  int64_t row_tile() const { return interleave * rows_per_unit; }
+  int64_t k_per_vector() const { return k_per_unit / 4; }  // k that one field of a unit holds for a row
 };
 
 // The row of W that output row n needs, as i64; n itself where rows are taken in order.

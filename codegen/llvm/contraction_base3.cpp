@@ -10,6 +10,7 @@
 #include "codegen/llvm/contraction.h"
 #include "codegen/llvm/trit_decode.h"
 #include "compiler/error.h"
+#include "schedules/ternary_facts.h"
 
 namespace bittern::codegen {
 
@@ -30,13 +31,13 @@ class Base3 {
         isa_(make_isa(kb)),
         layout_(schedules::find_layout(kb.request.schedule.layout)),
         epilogue_(kb, plan),
-        rows_a_unit_(layout_.rows_per_unit()),
-        interleave_(layout_.row_tile / rows_a_unit_),
+        rows_per_unit_(layout_.rows_per_unit()),
+        interleave_(layout_.row_tile / rows_per_unit_),
         units_(parameter("units")),
         tokens_(parameter("tokens")),
-        chunk_(kb.target.int16_products == 0 ? kNoWidening : parameter("chunk")),
+        chunk_(schedules::ternary_facts(kb.target).int16_products == 0 ? kNoWidening : parameter("chunk")),
         prefetch_(parameter("prefetch")),
-        near_(parameter("hint") != 0),
+        hint_(parameter("hint") != 0),
         sums_(kb, tokens_, kBlockRows) {
     if (!is_tall(layout_)) throw Error(fmt::format("llvm.base3 cannot read layout {}", layout_.name));
   }
@@ -44,7 +45,7 @@ class Base3 {
   void emit() {
     kb_.descriptor.tile_size_index = plan_.n_size;
     kb_.descriptor.tile = kBlockRows;
-    kb_.hot_products = units_ * rows_a_unit_ * tokens_ * kUnitK;
+    kb_.hot_products = units_ * rows_per_unit_ * tokens_ * kUnitK;
     epilogue_.prepare();
     for (const schedules::Contraction &c : plan_.sums) sums_.add(take_sums(kb_, c, tokens_ * kBlockRows));
     const std::pair<Value *, Value *> range = kb_.tile_range();
@@ -72,7 +73,7 @@ class Base3 {
     step.rows = token_rows(kb_, epilogue_, c, m0, tokens_);
     Value *depth = kb_.size_expression(c.depth);
     Value *depth_units = b_.CreateUDiv(kb_.round_up(depth, kUnitK), kb_.i64(kUnitK));
-    kb_.loop(n0, n1, units_ * rows_a_unit_, [&](Value *n) {
+    kb_.loop(n0, n1, units_ * rows_per_unit_, [&](Value *n) {
       step.units = units_of(c, n, depth_units);
       Value *row = b_.CreateSub(n, n0);
       if (!c.group) return store_sums(index, sum_units(step, kb_.i64(0), depth_units), step, row, nullptr);
@@ -91,7 +92,7 @@ class Base3 {
     Value *last_tile = b_.CreateSub(tiles, kb_.i64(1));
     Value *tile_bytes = b_.CreateMul(depth_units, kb_.i64(interleave_ * layout_.unit_bytes));
     Value *tile = b_.CreateUDiv(n, row_tile), *first = kb_.i64(0);
-    if (units_ < interleave_) first = b_.CreateUDiv(b_.CreateURem(n, row_tile), kb_.i64(rows_a_unit_));
+    if (units_ < interleave_) first = b_.CreateUDiv(b_.CreateURem(n, row_tile), kb_.i64(rows_per_unit_));
     Values units;
     for (int64_t u = 0; u < units_; ++u) {
       // Tiles past the last one repeat it; their sums fall outside of the block's rows.
@@ -105,7 +106,7 @@ class Base3 {
   }
 
   size_t slot(int64_t u, int64_t r, int64_t t) const {
-    return static_cast<size_t>((u * rows_a_unit_ + r) * tokens_ + t);
+    return static_cast<size_t>((u * rows_per_unit_ + r) * tokens_ + t);
   }
 
   // int32 sums of the units [first, last), `chunk` units at a time in int16 where products are summed so.
@@ -134,9 +135,9 @@ class Base3 {
     for (int64_t u = 0; u < units_; ++u) {
       Value *address = b_.CreateGEP(b_.getInt8Ty(), step.units[static_cast<size_t>(u)], offset);
       if (prefetch_ != 0 && u % interleave_ * layout_.unit_bytes % 64 == 0)
-        kb_.prefetch(b_.CreateGEP(b_.getInt8Ty(), address, kb_.i64(prefetch_)), near_ ? 3 : 0);
+        kb_.prefetch(b_.CreateGEP(b_.getInt8Ty(), address, kb_.i64(prefetch_)), hint_ ? 3 : 0);
       const Values codes = decode_tall(kb_, *isa_, layout_, address);
-      for (int64_t r = 0; r < rows_a_unit_; ++r)
+      for (int64_t r = 0; r < rows_per_unit_; ++r)
         for (int64_t t = 0; t < tokens_; ++t) {
           Value *&sum = next[slot(u, r, t)];
           sum = isa_->accumulate(sum, codes[static_cast<size_t>(r)], activations[static_cast<size_t>(t)]);
@@ -147,7 +148,7 @@ class Base3 {
 
   // The sums of this step's rows, less the offset that codes carry, into the block.
   void store_sums(size_t index, const Values &sums, const Step &step, Value *row, Value *group) {
-    const int64_t rows = units_ * rows_a_unit_;
+    const int64_t rows = units_ * rows_per_unit_;
     for (int64_t t = 0; t < tokens_; ++t) {
       Value *offset = epilogue_.activation_sum(index, step.rows.tokens[static_cast<size_t>(t)], group);
       for (int64_t r = 0; r < rows;) {
@@ -170,8 +171,8 @@ class Base3 {
   std::unique_ptr<Isa> isa_;
   const schedules::Layout &layout_;
   ContractionEpilogue epilogue_;
-  const int64_t rows_a_unit_, interleave_, units_, tokens_, chunk_, prefetch_;
-  const bool near_;
+  const int64_t rows_per_unit_, interleave_, units_, tokens_, chunk_, prefetch_;
+  const bool hint_;
   SumBlocks sums_;
 };
 

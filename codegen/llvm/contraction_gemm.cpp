@@ -11,6 +11,7 @@
 #include "codegen/llvm/contraction_unpack.h"
 #include "compiler/error.h"
 #include "schedules/layout.h"
+#include "schedules/ternary_facts.h"
 
 namespace bittern::codegen {
 
@@ -29,7 +30,7 @@ class Gemm {
         plan_(plan),
         isa_(make_isa(kb)),
         wide_(make_isa(kb, kb.target.vector_bytes == 64 && parameter("nr") % 2 == 0 ? 64 : 32)),
-        k_a_unit_(schedules::find_layout(kb.request.schedule.layout).k_tile),
+        k_per_unit_(schedules::find_layout(kb.request.schedule.layout).k_tile),
         epilogue_(kb, plan),
         nr_(parameter("nr")),
         mt_(parameter("mt")),
@@ -69,7 +70,7 @@ class Gemm {
     for (const schedules::Contraction &c : plan_.sums) {
       if (!c.group) {
         // Units that do not divide a chunk reach over both of its ends.
-        code_bytes = std::max(code_bytes, block_rows_ * (block_k_ + (k_a_unit_ % 16 == 0 ? 0 : 128)));
+        code_bytes = std::max(code_bytes, block_rows_ * (block_k_ + (k_per_unit_ % 16 == 0 ? 0 : 128)));
       } else if (c.extent->op == compiler::Op::IntConst) {
         code_bytes = std::max(code_bytes, block_rows_ * (c.extent->ival + 128));
       } else {
@@ -129,10 +130,10 @@ class Gemm {
   void add_chunk(size_t index, Value *n0, Value *m0, Value *count, Value *k0, Value *k1, Value *group) {
     const schedules::Contraction &c = plan_.sums[index];
     // Whole units are unpacked; activations are zero up to a multiple of 64, so 16 k more are harmless.
-    Value *first_unit = b_.CreateUDiv(k0, kb_.i64(k_a_unit_));
-    Value *last_unit = b_.CreateUDiv(kb_.round_up(k1, k_a_unit_), kb_.i64(k_a_unit_));
-    Value *unit_base = b_.CreateMul(first_unit, kb_.i64(k_a_unit_));
-    Value *tile_quads = b_.CreateMul(b_.CreateSub(last_unit, first_unit), kb_.i64(k_a_unit_ / kQuad));
+    Value *first_unit = b_.CreateUDiv(k0, kb_.i64(k_per_unit_));
+    Value *last_unit = b_.CreateUDiv(kb_.round_up(k1, k_per_unit_), kb_.i64(k_per_unit_));
+    Value *unit_base = b_.CreateMul(first_unit, kb_.i64(k_per_unit_));
+    Value *tile_quads = b_.CreateMul(b_.CreateSub(last_unit, first_unit), kb_.i64(k_per_unit_ / kQuad));
     unpack_block(kb_, *isa_, plan_, c, {n0, block_rows_, first_unit, last_unit},
                  [&](Value *codes, Value *vector, Value *quad) {
                    b_.CreateAlignedStore(codes, code_place(vector, quad, tile_quads), llvm::Align(32));
@@ -154,7 +155,7 @@ class Gemm {
   void tile(Value *codes, const Values &activations, Value *from, Value *to, Value *sums) {
     // int16 lanes: 128 products of at least 2 * -128 are -2^15, proven by the schedule's legality. int32 lanes hold any
     // chunk of k.
-    const int products = kb_.target.int16_products;
+    const int products = schedules::ternary_facts(kb_.target).int16_products;
     const int64_t quads = products ? 128 / products : int64_t{1} << 32;
     kb_.loop(from, to, quads, [&](Value *begin) {
       Value *end = kb_.minimum(b_.CreateAdd(begin, kb_.i64(quads)), to);
@@ -256,7 +257,7 @@ class Gemm {
   const schedules::ContractionPlan &plan_;
   std::unique_ptr<Isa> isa_;   // unpacks units
   std::unique_ptr<Isa> wide_;  // multiplies: two vectors of 8 rows at once where the target has vectors of 64 bytes
-  const int64_t k_a_unit_;
+  const int64_t k_per_unit_;
   ContractionEpilogue epilogue_;
   const int64_t nr_, mt_, block_rows_, block_tokens_, block_k_, unroll_;
   Value *codes_ = nullptr;

@@ -10,6 +10,7 @@
 
 #include "codegen/llvm/contraction.h"
 #include "compiler/error.h"
+#include "schedules/ternary_facts.h"
 
 namespace bittern::codegen {
 
@@ -29,21 +30,21 @@ class Gemv {
         plan_(plan),
         walk_(kb.request.schedule.layout),
         epilogue_(kb, plan),
-        rows_(parameter("rows")),
-        units_(kb.target.vector_bytes == 64 && rows_ % 2 == 0 ? 2 : 1),
-        isa_(make_isa(kb, static_cast<unsigned>(32 * units_))),
+        units_(parameter("rows")),
+        units_per_vector_(kb.target.vector_bytes == 64 && units_ % 2 == 0 ? 2 : 1),
+        isa_(make_isa(kb, static_cast<unsigned>(32 * units_per_vector_))),
         tokens_(parameter("tokens")),
         chunk_(parameter("chunk")),
         unroll_(parameter("unroll")),
         prefetch_(parameter("prefetch")),
-        near_(parameter("hint") != 0),
+        hint_(parameter("hint") != 0),
         scaled_(parameter("scaled") != 0),
         sums_(kb, tokens_, kBlockRows) {}
 
   void emit() {
     kb_.descriptor.tile_size_index = plan_.n_size;
     kb_.descriptor.tile = kBlockRows;
-    kb_.hot_products = rows_ * tokens_ * unroll_ * 128;
+    kb_.hot_products = units_ * tokens_ * unroll_ * 128;
     epilogue_.prepare();
     for (const schedules::Contraction &c : plan_.sums) sums_.add(take_sums(kb_, c, tokens_ * kBlockRows));
     const std::pair<Value *, Value *> range = kb_.tile_range();
@@ -69,12 +70,12 @@ class Gemv {
 
   void sum_block(size_t index, Value *n0, Value *n1, Value *m0) {
     const schedules::Contraction &c = plan_.sums[index];
-    const int64_t step_rows = rows_ * walk_.rows_a_unit;
+    const int64_t step_rows = units_ * walk_.rows_per_unit;
     Step step;
     const TokenRows rows = token_rows(kb_, epilogue_, c, m0, tokens_);
     step.activations = rows.activations;
     Value *depth = kb_.size_expression(c.depth);
-    Value *padded_depth = round_up(depth, walk_.k_a_unit);
+    Value *padded_depth = round_up(depth, walk_.k_per_unit);
     Value *tile_bytes = b_.CreateMul(b_.CreateUDiv(padded_depth, kb_.i64(4)), kb_.i64(walk_.row_tile()));
     kb_.loop(n0, n1, step_rows, [&](Value *n) {
       step.in_order = schedules::rows_in_order(plan_, kb_.spec, c);
@@ -101,9 +102,9 @@ class Gemv {
     Value *last_tile = b_.CreateSub(b_.CreateUDiv(round_up(rows, walk_.row_tile()), row_tile), kb_.i64(1));
     Value *tile = b_.CreateUDiv(n, row_tile);
     Value *first_unit = kb_.i64(0);
-    if (rows_ < walk_.interleave) first_unit = b_.CreateUDiv(b_.CreateURem(n, row_tile), kb_.i64(walk_.rows_a_unit));
+    if (units_ < walk_.interleave) first_unit = b_.CreateUDiv(b_.CreateURem(n, row_tile), kb_.i64(walk_.rows_per_unit));
     Values units;
-    for (int64_t r = 0; r < rows_; ++r) {
+    for (int64_t r = 0; r < units_; ++r) {
       // Tiles past the last one repeat it; their sums fall outside of the block's rows.
       Value *own =
           r / walk_.interleave == 0 ? tile : kb_.minimum(b_.CreateAdd(tile, kb_.i64(r / walk_.interleave)), last_tile);
@@ -122,7 +123,7 @@ class Gemv {
     Value *row_tile = kb_.i64(walk_.row_tile());
     Value *last = b_.CreateSub(n1, kb_.i64(1));
     Values units;
-    for (int64_t r = 0; r < rows_; ++r) {
+    for (int64_t r = 0; r < units_; ++r) {
       Value *row = weight_row(kb_, plan_, c, kb_.minimum(b_.CreateAdd(n, kb_.i64(r)), last));
       Value *offset = b_.CreateAdd(b_.CreateMul(b_.CreateUDiv(row, row_tile), tile_bytes),
                                    b_.CreateMul(b_.CreateURem(row, row_tile), kb_.i64(32)));
@@ -152,9 +153,9 @@ class Gemv {
   Values sum_group(const Step &step, Value *begin, Value *extent) {
     Values sums(static_cast<size_t>(vectors() * tokens_), llvm::Constant::getNullValue(isa_->words()));
     const auto *known = llvm::dyn_cast<llvm::ConstantInt>(extent);
-    if (walk_.quads || (known && known->getSExtValue() % walk_.k_a_unit == 0)) {
-      Value *first = b_.CreateUDiv(begin, kb_.i64(walk_.k_a_unit));
-      return sum_units(step, first, b_.CreateAdd(first, b_.CreateUDiv(extent, kb_.i64(walk_.k_a_unit))), sums);
+    if (walk_.quads || (known && known->getSExtValue() % walk_.k_per_unit == 0)) {
+      Value *first = b_.CreateUDiv(begin, kb_.i64(walk_.k_per_unit));
+      return sum_units(step, first, b_.CreateAdd(first, b_.CreateUDiv(extent, kb_.i64(walk_.k_per_unit))), sums);
     }
     Value *first = b_.CreateUDiv(begin, kb_.i64(64));
     return sum_half_units(step, first, b_.CreateAdd(first, b_.CreateUDiv(extent, kb_.i64(64))), sums);
@@ -179,7 +180,7 @@ class Gemv {
   Values sum_chunks(Value *first, Value *last, int64_t chunk, int64_t unroll, const Values &sums, const AddStep &add,
                     bool scaled) {
     const size_t count = sums.size();
-    if (kb_.target.int16_products == 0) chunk = kNoWidening;
+    if (schedules::ternary_facts(kb_.target).int16_products == 0) chunk = kNoWidening;
     const Values zero(scaled ? 2 * count : count, llvm::Constant::getNullValue(isa_->partial()));
     return kb_.loop(first, last, chunk, sums, [&](Value *begin, const Values &totals) {
       Value *end = kb_.minimum(b_.CreateAdd(begin, kb_.i64(chunk)), last);
@@ -212,7 +213,7 @@ class Gemv {
     return from && to && chunk % unroll == 0 && (to->getSExtValue() - from->getSExtValue()) % unroll == 0;
   }
 
-  int64_t vectors() const { return rows_ / units_; }
+  int64_t vectors() const { return units_ / units_per_vector_; }
 
   // The units of vector v. Units of neighbouring rows lie side by side when the layout interleaves an even number of
   // them and rows are taken in order; else they are put together here.
@@ -222,7 +223,8 @@ class Gemv {
       Value *place = b_.CreateGEP(b_.getInt8Ty(), step.units[static_cast<size_t>(r)], offset);
       return b_.CreateAlignedLoad(type, place, llvm::Align(1));
     };
-    if (units_ == 1 || (step.in_order && walk_.interleave % 2 == 0)) return load(isa_->bytes(), v * units_);
+    if (units_per_vector_ == 1 || (step.in_order && walk_.interleave % 2 == 0))
+      return load(isa_->bytes(), v * units_per_vector_);
     llvm::Type *half = kb_.vector(b_.getInt8Ty(), 32);
     return twice(load(half, 2 * v), load(half, 2 * v + 1));
   }
@@ -239,7 +241,7 @@ class Gemv {
     Value *place = b_.CreateGEP(b_.getInt8Ty(), step.activations[static_cast<size_t>(t)], k);
     if (!walk_.quads) {
       Value *own = b_.CreateAlignedLoad(kb_.vector(b_.getInt8Ty(), 32), place, llvm::Align(1));
-      return units_ == 1 ? own : twice(own, own);
+      return units_per_vector_ == 1 ? own : twice(own, own);
     }
     return b_.CreateBitCast(
         b_.CreateVectorSplat(isa_->lanes() / 4, b_.CreateAlignedLoad(b_.getInt32Ty(), place, llvm::Align(1))),
@@ -248,12 +250,12 @@ class Gemv {
 
   void prefetch_units(const Step &step, Value *unit) {
     if (prefetch_ == 0) return;
-    for (int64_t r = 0; r < rows_; ++r) {
+    for (int64_t r = 0; r < units_; ++r) {
       if (r % walk_.interleave % 2 != 0) continue;  // two units share a cache line
       Value *offset = b_.CreateAdd(b_.CreateMul(unit, kb_.i64(walk_.interleave * 32)), kb_.i64(prefetch_));
       Value *place = b_.CreateGEP(b_.getInt8Ty(), step.units[static_cast<size_t>(r)], offset);
       kb_.call(llvm::Intrinsic::prefetch, {b_.getPtrTy()},
-               {place, b_.getInt32(0), b_.getInt32(near_ ? 3 : 0), b_.getInt32(1)});
+               {place, b_.getInt32(0), b_.getInt32(hint_ ? 3 : 0), b_.getInt32(1)});
     }
   }
 
@@ -262,7 +264,7 @@ class Gemv {
     const size_t count = static_cast<size_t>(vectors() * tokens_);
     Values packed, next = partial;
     for (int64_t r = 0; r < vectors(); ++r) packed.push_back(load_codes(step, r, unit));
-    Value *k = b_.CreateMul(unit, kb_.i64(walk_.k_a_unit), "", false, true);
+    Value *k = b_.CreateMul(unit, kb_.i64(walk_.k_per_unit), "", false, true);
     for (int field = 0; field < 4; ++field) {
       // Scaled: fields 1 and 3 keep their place at bits 2 and 3, so that only one shift is needed for a unit.
       const bool high = scaled_ && field % 2 == 1;
@@ -271,7 +273,7 @@ class Gemv {
         codes.push_back(scaled_ ? isa_->masked(unit_codes, field / 2 * 4, high ? 12 : 3)
                                 : isa_->field(unit_codes, 2 * field));
       for (int64_t t = 0; t < tokens_; ++t) {
-        Value *activations = load_activations(step, t, b_.CreateAdd(k, kb_.i64(field * walk_.k_a_vector())));
+        Value *activations = load_activations(step, t, b_.CreateAdd(k, kb_.i64(field * walk_.k_per_vector())));
         for (int64_t r = 0; r < vectors(); ++r) {
           Value *&sum = next[static_cast<size_t>(r * tokens_ + t) + (high ? count : 0)];
           sum = isa_->accumulate(sum, codes[static_cast<size_t>(r)], activations);
@@ -320,13 +322,14 @@ class Gemv {
     Values own;  // a vector for each unit of rows
     for (int64_t v = 0; v < vectors(); ++v) {
       Value *sum = sums[static_cast<size_t>(v * tokens_ + t)];
-      for (int64_t unit = 0; unit < units_; ++unit) own.push_back(units_ == 1 ? sum : part(sum, unit));
+      for (int64_t unit = 0; unit < units_per_vector_; ++unit)
+        own.push_back(units_per_vector_ == 1 ? sum : part(sum, unit));
     }
     if (walk_.quads) {
-      for (int64_t r = 0; r < rows_; ++r) put(own[static_cast<size_t>(r)], 8 * r, 8);
+      for (int64_t r = 0; r < units_; ++r) put(own[static_cast<size_t>(r)], 8 * r, 8);
       return;
     }
-    put(isa_->sums_of(own), 0, static_cast<unsigned>(rows_));
+    put(isa_->sums_of(own), 0, static_cast<unsigned>(units_));
   }
 
   KernelBuilder &kb_;
@@ -334,11 +337,11 @@ class Gemv {
   const schedules::ContractionPlan &plan_;
   PackedWalk walk_;
   ContractionEpilogue epilogue_;
-  const int64_t rows_;
-  const int64_t units_;  // units of rows in one vector: two where the target has vectors of 64 bytes
+  const int64_t units_;
+  const int64_t units_per_vector_;  // units of rows in one vector: two where the target has vectors of 64 bytes
   std::unique_ptr<Isa> isa_;
   const int64_t tokens_, chunk_, unroll_, prefetch_;
-  const bool near_, scaled_;
+  const bool hint_, scaled_;
   SumBlocks sums_;
 };
 

@@ -45,7 +45,7 @@ class Lut {
               : signed_ ? TableForm::Signed
                         : TableForm::Bytes),
         prefetch_(parameter("prefetch")),
-        near_(parameter("hint") != 0),
+        hint_(parameter("hint") != 0),
         block_rows_(std::max<int64_t>(64, units_ * kRows)),
         look_ups_(schedules::unit_look_ups(layout_)),
         sums_(kb, tokens_, block_rows_) {
@@ -174,7 +174,7 @@ class Lut {
       for (int64_t byte = 0; byte < layout_.unit_bytes; byte += kRows)
         if ((u % interleave_ * layout_.unit_bytes + byte) % 64 == 0)
           kb_.prefetch(b_.CreateGEP(b_.getInt8Ty(), places[static_cast<size_t>(u)], kb_.i64(prefetch_ + byte)),
-                       near_ ? 3 : 0);
+                       hint_ ? 3 : 0);
   }
 
   // Table `look_up` of a token: all of it where its sums have signs, else its `part` (0: low bytes, 1: the rest)
@@ -368,7 +368,7 @@ class Lut {
   const bool split_, signed_;
   const TableForm form_;
   const int64_t prefetch_;
-  const bool near_;
+  const bool hint_;
   const int64_t block_rows_, look_ups_;
   int64_t chunk_ = 1, group_ = 1;
   SumBlocks sums_;

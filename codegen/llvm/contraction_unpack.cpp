@@ -31,20 +31,20 @@ class Unpacker {
     if (is_tall(layout_)) return unpack_tall();
     if (is_lanes(layout_)) return unpack_lanes();
     const PackedWalk walk(layout_.name);
-    locate(walk.rows_a_unit);
+    locate(walk.rows_per_unit);
     if (walk.quads) return unpack_quads();
     unpack_rows();
   }
 
  private:
-  // Where rows lie: `rows_a_unit` of them a unit.
-  void locate(int64_t rows_a_unit) {
-    rows_a_unit_ = rows_a_unit;
-    interleave_ = layout_.row_tile / rows_a_unit;
+  // Where rows lie: `rows_per_unit` of them a unit.
+  void locate(int64_t rows_per_unit) {
+    rows_per_unit_ = rows_per_unit;
+    interleave_ = layout_.row_tile / rows_per_unit;
     gathered_ = !schedules::rows_in_order(plan_, kb_.spec, contraction_);
-    if (gathered_ && rows_a_unit != 1)
+    if (gathered_ && rows_per_unit != 1)
       throw Error(fmt::format("llvm.gemm: layout {} keeps {} rows together, and {} is read row by row", layout_.name,
-                              rows_a_unit, contraction_.weights));
+                              rows_per_unit, contraction_.weights));
     Value *depth_units =
         b_.CreateUDiv(kb_.round_up(kb_.size_expression(contraction_.depth), layout_.k_tile), kb_.i64(layout_.k_tile));
     tile_bytes_ = b_.CreateMul(depth_units, kb_.i64(interleave_ * layout_.unit_bytes));
@@ -59,7 +59,7 @@ class Unpacker {
     row = weight_row(kb_, plan_, contraction_, kb_.minimum(row, last_row_));
     Value *row_tile = kb_.i64(layout_.row_tile);
     Value *tile = b_.CreateUDiv(row, row_tile);
-    Value *within = b_.CreateUDiv(b_.CreateURem(row, row_tile), kb_.i64(rows_a_unit_));
+    Value *within = b_.CreateUDiv(b_.CreateURem(row, row_tile), kb_.i64(rows_per_unit_));
     Value *offset = b_.CreateAdd(b_.CreateMul(tile, tile_bytes_), b_.CreateMul(within, kb_.i64(layout_.unit_bytes)));
     return b_.CreateGEP(b_.getInt8Ty(), kb_.data(contraction_.weights), offset);
   }
@@ -123,9 +123,9 @@ class Unpacker {
   // into a small array first; from there 8 rows of 32 k at a time are turned to quads.
   void unpack_tall() {
     locate(layout_.rows_per_unit());
-    const int64_t covering = (block_.rows + 2 * rows_a_unit_ - 2) / rows_a_unit_;
-    Value *array = kb_.local_array(b_.getInt8Ty(), static_cast<uint64_t>(covering * rows_a_unit_ * 32));
-    Value *rows = kb_.i64(rows_a_unit_);
+    const int64_t covering = (block_.rows + 2 * rows_per_unit_ - 2) / rows_per_unit_;
+    Value *array = kb_.local_array(b_.getInt8Ty(), static_cast<uint64_t>(covering * rows_per_unit_ * 32));
+    Value *rows = kb_.i64(rows_per_unit_);
     Value *first = b_.CreateUDiv(block_.row, rows), *skipped = b_.CreateURem(block_.row, rows);
     const auto place = [&](Value *row) { return b_.CreateGEP(b_.getInt8Ty(), array, b_.CreateMul(row, kb_.i64(32))); };
     kb_.loop(block_.first, block_.last, 1, [&](Value *unit) {
@@ -152,9 +152,9 @@ class Unpacker {
   // tl1, tl2: a unit's codes are vectors of 32 rows, one for each k; four of them interleaved are four vectors.
   void unpack_lanes() {
     locate(32);
-    kb_.loop(kb_.i64(0), kb_.i64(block_.rows / rows_a_unit_), 1, [&](Value *tile) {
-      Value *units = row_units(b_.CreateAdd(block_.row, b_.CreateMul(tile, kb_.i64(rows_a_unit_))));
-      Value *vector = b_.CreateMul(tile, kb_.i64(rows_a_unit_ / kUnpackedRows));
+    kb_.loop(kb_.i64(0), kb_.i64(block_.rows / rows_per_unit_), 1, [&](Value *tile) {
+      Value *units = row_units(b_.CreateAdd(block_.row, b_.CreateMul(tile, kb_.i64(rows_per_unit_))));
+      Value *vector = b_.CreateMul(tile, kb_.i64(rows_per_unit_ / kUnpackedRows));
       kb_.loop(block_.first, block_.last, 1, [&](Value *unit) {
         const Values codes = decode_lanes(kb_, isa_, layout_, unit_place(units, unit));
         Value *quad = first_quad(unit);
@@ -204,7 +204,7 @@ class Unpacker {
   const UnpackBlock &block_;
   const StoreCodes &store_;
   const Layout &layout_;
-  int64_t rows_a_unit_ = 1, interleave_ = 1;
+  int64_t rows_per_unit_ = 1, interleave_ = 1;
   bool gathered_ = false;
   Value *tile_bytes_ = nullptr, *last_row_ = nullptr;
 };

@@ -5,6 +5,8 @@
 #include <llvm/IR/Constants.h>
 #include <llvm/IR/Intrinsics.h>
 
+#include "codegen/llvm/llvm_target.h"
+
 namespace bittern::codegen {
 namespace {
 
@@ -37,7 +39,7 @@ struct Shape {
 }  // namespace
 
 Value *round_even(KernelBuilder &builder, Value *x) {
-  if (builder.runs_on.rounds) return builder.call(llvm::Intrinsic::roundeven, {x->getType()}, {x});
+  if (llvm_target(builder.runs_on).rounds) return builder.call(llvm::Intrinsic::roundeven, {x->getType()}, {x});
   // Adding 2^23 leaves no bits for a fraction; what is larger has none to begin with.
   const Shape s(builder, x);
   Value *magnitude = builder.call(llvm::Intrinsic::fabs, {s.f32}, {x});
@@ -48,7 +50,7 @@ Value *round_even(KernelBuilder &builder, Value *x) {
 }
 
 Value *round_down(KernelBuilder &builder, Value *x) {
-  if (builder.runs_on.rounds) return builder.call(llvm::Intrinsic::floor, {x->getType()}, {x});
+  if (llvm_target(builder.runs_on).rounds) return builder.call(llvm::Intrinsic::floor, {x->getType()}, {x});
   const Shape s(builder, x);
   Value *nearest = round_even(builder, x);
   return s.b.CreateSelect(s.b.CreateFCmpOGT(nearest, x), s.b.CreateFSub(nearest, s.real(1.0)), nearest);
@@ -68,7 +70,7 @@ Value *finish_extremum(llvm::IRBuilder<> &b, const compiler::Expr &reduction, Va
 
 Value *f16_to_f32(KernelBuilder &builder, Value *bits) {
   const Shape s(builder, bits);
-  if (builder.runs_on.half_floats)
+  if (llvm_target(builder.runs_on).half_floats)
     return s.b.CreateFPExt(s.b.CreateBitCast(bits, shaped(bits, s.b.getHalfTy())), s.f32);
   // Exponent and mantissa, moved into place, are the number times 2^-112, also when it is subnormal.
   Value *wide = s.b.CreateZExt(bits, s.i32);
@@ -82,7 +84,8 @@ Value *f16_to_f32(KernelBuilder &builder, Value *bits) {
 
 Value *f32_to_f16(KernelBuilder &builder, Value *x) {
   const Shape s(builder, x);
-  if (builder.runs_on.half_floats) return s.b.CreateBitCast(s.b.CreateFPTrunc(x, shaped(x, s.b.getHalfTy())), s.i16);
+  if (llvm_target(builder.runs_on).half_floats)
+    return s.b.CreateBitCast(s.b.CreateFPTrunc(x, shaped(x, s.b.getHalfTy())), s.i16);
   Value *all = s.bits(x);
   Value *magnitude = s.b.CreateAnd(all, s.integer(0x7fffffff));
   Value *sign = s.b.CreateLShr(s.b.CreateAnd(all, s.integer(0x80000000u)), s.integer(16));

@@ -4,6 +4,8 @@
 #include <llvm/IR/Constants.h>
 #include <llvm/IR/Intrinsics.h>
 
+#include "codegen/llvm/llvm_target.h"
+
 namespace bittern::codegen {
 
 using llvm::BasicBlock;
@@ -17,8 +19,9 @@ FunctionBuilder::FunctionBuilder(llvm::Module &module_, const schedules::Target 
       runs_on(meanings_on ? *meanings_on : target_),
       b(module_.getContext()),
       function(llvm::Function::Create(type, linkage, name, module_)) {
-  function->addFnAttr("target-cpu", runs_on.llvm_cpu);
-  if (!runs_on.llvm_features.empty()) function->addFnAttr("target-features", runs_on.llvm_features);
+  const LlvmTarget &code_for = llvm_target(runs_on);
+  function->addFnAttr("target-cpu", code_for.cpu);
+  if (*code_for.features != '\0') function->addFnAttr("target-features", code_for.features);
   function->addFnAttr(llvm::Attribute::NoUnwind);
   b.SetInsertPoint(BasicBlock::Create(module.getContext(), "entry", function));
 }

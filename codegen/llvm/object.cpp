@@ -18,6 +18,7 @@
 #include <algorithm>
 #include <mutex>
 
+#include "codegen/llvm/llvm_target.h"
 #include "compiler/error.h"
 
 namespace bittern::codegen {
@@ -49,8 +50,9 @@ std::string emit(llvm::Module &module, llvm::TargetMachine &machine, llvm::CodeG
 
 std::unique_ptr<llvm::TargetMachine> target_machine(const schedules::Target &target) {
   initialize_targets();
+  const LlvmTarget &code_for = llvm_target(target);
   std::string problem;
-  const llvm::Target *found = llvm::TargetRegistry::lookupTarget(target.llvm_triple, problem);
+  const llvm::Target *found = llvm::TargetRegistry::lookupTarget(code_for.triple, problem);
   if (!found) throw Error(fmt::format("target {}: {}", target.name, problem));
   llvm::TargetOptions options;
   options.AllowFPOpFusion = llvm::FPOpFusion::Strict;  // every product and sum is rounded by itself
@@ -58,9 +60,9 @@ std::unique_ptr<llvm::TargetMachine> target_machine(const schedules::Target &tar
   options.NoInfsFPMath = false;
   options.NoNaNsFPMath = false;
   options.NoSignedZerosFPMath = false;
-  return std::unique_ptr<llvm::TargetMachine>(
-      found->createTargetMachine(target.llvm_triple, target.llvm_cpu, target.llvm_features, options, llvm::Reloc::PIC_,
-                                 std::nullopt, llvm::CodeGenOptLevel::Default));
+  return std::unique_ptr<llvm::TargetMachine>(found->createTargetMachine(code_for.triple, code_for.cpu,
+                                                                         code_for.features, options, llvm::Reloc::PIC_,
+                                                                         std::nullopt, llvm::CodeGenOptLevel::Default));
 }
 
 std::unique_ptr<llvm::Module> make_module(llvm::LLVMContext &context, const std::string &name,

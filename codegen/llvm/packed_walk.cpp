@@ -10,8 +10,8 @@ PackedWalk::PackedWalk(const std::string &layout_name) {
   if (layout.family != schedules::LayoutFamily::Rows && layout.family != schedules::LayoutFamily::Quads)
     throw Error("layout " + layout_name + " is of no family that the contraction kernels walk");
   quads = layout.family == schedules::LayoutFamily::Quads;
-  rows_a_unit = layout.rows_per_unit();
-  k_a_unit = layout.k_tile;
+  rows_per_unit = layout.rows_per_unit();
+  k_per_unit = layout.k_tile;
   interleave = layout.units_per_tile();
 }
 

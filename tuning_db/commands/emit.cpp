@@ -289,7 +289,7 @@ class Emitter {
       list.push_back({{"path", file.path}, {"bytes", file.bytes.size()}, {"sha256", sha256_hex(file.bytes)}});
     return ordered_json{{"format", kManifestFormat},
                         {"generator", "bittern " BITTERN_VERSION},
-                        {"architecture", codegen::architecture_of(*plan_.baseline)},
+                        {"architecture", plan_.baseline->architecture},
                         {"specs", specs},
                         {"targets", targets},
                         {"files", list}}
@@ -299,7 +299,7 @@ class Emitter {
 
   void write(StagedFolder &out, const std::string &scratch) {
     say(0.97, "writing", command_.out);
-    std::vector<codegen::LibraryFile> files = codegen::library_files(codegen::architecture_of(*plan_.baseline));
+    std::vector<codegen::LibraryFile> files = codegen::library_files(plan_.baseline->architecture);
     files.push_back({"lib/libbittern_kernels.a",
                      codegen::archive_library(codegen::seal_library(linked(scratch)), "bittern_kernels.o")});
     std::sort(files.begin(), files.end(), [](const auto &a, const auto &b) { return a.path < b.path; });

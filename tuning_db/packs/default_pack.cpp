@@ -48,7 +48,7 @@ void check_coverage(const compiler::KernelSpec &spec, const schedules::Target &t
                     const std::vector<schedules::Default> &shipped) {
   std::set<std::string> layouts;
   for (const schedules::Target &other : schedules::targets()) {
-    if (schedules::architecture(other) != schedules::architecture(target)) continue;
+    if (other.architecture != target.architecture) continue;
     for (const schedules::Template &row : schedules::templates()) {
       if (!row.applies(spec, other)) continue;
       for (const std::string &layout : row.layouts(spec, other)) layouts.insert(layout);
@@ -73,7 +73,7 @@ void check_coverage(const compiler::KernelSpec &spec, const schedules::Target &t
 std::vector<Kernel> list_kernels(const std::string &architecture) {
   std::vector<Kernel> kernels;
   for (const schedules::Target &target : schedules::targets()) {
-    if (!target.ships || schedules::architecture(target) != architecture) continue;
+    if (!target.built_in || target.architecture != architecture) continue;
     for (const std::string &name : compiler::builtin_kernel_names()) {
       const compiler::KernelSpec &spec = compiler::builtin_kernel(name);
       const std::vector<schedules::Default> shipped = schedules::defaults(spec, target);
@@ -162,7 +162,7 @@ DefaultPackReport write_default_pack(const DefaultPackRequest &request,
       schedules::baseline_target(request.architecture.empty() ? own_architecture() : request.architecture);
   DefaultPackReport report;
   check_roles();
-  std::vector<Kernel> kernels = list_kernels(schedules::architecture(baseline));
+  std::vector<Kernel> kernels = list_kernels(baseline.architecture);
   report.kernels = static_cast<int>(kernels.size());
   say(fmt::format("compiling {} kernels", kernels.size()));
   fs::create_directories(folder);

@@ -135,7 +135,7 @@ std::vector<EmitKernel> cover(const compiler::KernelSpec &spec, const Target &ta
 
 // What follows the architecture: "avx2" of "x86-64-avx2"; empty for "x86-64" itself.
 std::string short_name(const Target &target) {
-  std::string architecture = codegen::architecture_of(target);
+  std::string architecture = target.architecture;
   std::replace(architecture.begin(), architecture.end(), '_', '-');
   return target.name.starts_with(architecture + "-") ? target.name.substr(architecture.size() + 1) : "";
 }
@@ -160,15 +160,15 @@ std::vector<const Target *> emit_targets(const std::string &names) {
   std::vector<const Target *> chosen;
   const auto choose = [&](const Target &target) {
     codegen::check_library_target(target);
-    if (!chosen.empty() && codegen::architecture_of(*chosen.front()) != codegen::architecture_of(target))
+    if (!chosen.empty() && chosen.front()->architecture != target.architecture)
       throw Error(fmt::format("targets {} and {} are of different architectures: a library serves one, emit two",
                               chosen.front()->name, target.name));
     if (std::find(chosen.begin(), chosen.end(), &target) == chosen.end()) chosen.push_back(&target);
   };
   if (names.empty()) {
-    const std::string here = codegen::architecture_of(schedules::host_target(runtime::machine_isa()));
+    const std::string here = schedules::host_target(runtime::machine_isa()).architecture;
     for (const Target &target : schedules::targets())
-      if (codegen::architecture_of(target) == here) choose(target);
+      if (target.architecture == here) choose(target);
   }
   for (size_t at = 0; at < names.size();) {
     const size_t comma = std::min(names.find(',', at), names.size());
@@ -207,9 +207,9 @@ EmitPlan plan_library(const std::vector<Shape> &shapes, const std::vector<const 
   plan.targets = targets;
   const compiler::KernelSpec &product = compiler::builtin_kernel("w2a8_matmul");
   const compiler::KernelSpec &quantiser = compiler::builtin_kernel("absmax_quant");
-  const std::string architecture = codegen::architecture_of(*targets.front());
+  const std::string architecture = targets.front()->architecture;
   for (const Target &target : schedules::targets())
-    if (!plan.baseline && codegen::architecture_of(target) == architecture) plan.baseline = &target;
+    if (!plan.baseline && target.architecture == architecture) plan.baseline = &target;
   for (const Target *target : targets) {
     std::vector<EmitKernel> quantisers = cover(quantiser, *target, {}, {});
     if (quantisers.size() != 1)

@@ -25,7 +25,7 @@ class Isa {
   llvm::Type *halves() const;  // <16 x i16>, or <32 x i16>
   llvm::Type *words() const;   // <8 x i32>, or <16 x i32>
 
-  // What products are added to before widen(): int16 lanes, each taking Target::int16_products products an
+  // What products are added to before widen(): int16 lanes, each taking TernaryFacts::int16_products products an
   // accumulate(), or int32 lanes when that is 0. Which lane takes which product is the instruction set's choice, as
   // long as widen() knows it.
   virtual llvm::Type *partial() const = 0;
@@ -47,7 +47,7 @@ class Isa {
   // multiple of 16 bytes; every 16 bytes have a table of their own.
   virtual llvm::Value *look_up(llvm::Value *tables, llvm::Value *indices);
   // Look-up in a table of 64 bytes: table and indices are <64 x i8>, byte i is table[indices[i]], indices in 0 .. 63.
-  // Only where Target::look_up_table says that one instruction does it.
+  // Only where TernaryFacts::look_up_table says that one instruction does it.
   virtual llvm::Value *look_up_64(llvm::Value *table, llvm::Value *indices);
 
   // Lane r: the sum of vector r's lanes. `vectors`: 1, 2, 4 or 8 of <8 x i32>; gives an i32 or as many lanes.
@@ -70,7 +70,7 @@ class Isa {
   unsigned lanes_;
 };
 
-// The instruction set that the function's target names (Target::instructions), for vectors of `lanes` bytes. Throws
+// The instruction set that the function's target names (LlvmTarget::instructions), for vectors of `lanes` bytes. Throws
 // Error that lists the known ones.
 std::unique_ptr<Isa> make_isa(FunctionBuilder &f, unsigned lanes = 32);
 

@@ -1,8 +1,9 @@
 // The table of instruction sets. A new one is a file of this folder and a row here; targets name it
-// (Target::instructions in schedules/target.cpp).
+// (codegen/llvm/llvm_target.cpp).
 #include <fmt/format.h>
 
 #include "codegen/llvm/isa/rows.h"
+#include "codegen/llvm/llvm_target.h"
 #include "compiler/error.h"
 
 namespace bittern::codegen {
@@ -24,13 +25,13 @@ const std::vector<IsaRow> &isa_registry() {
 }
 
 std::unique_ptr<Isa> make_isa(FunctionBuilder &f, unsigned lanes) {
+  const std::string wanted = llvm_target(f.target).instructions;
   std::string known;
   for (const IsaRow &row : isa_registry()) {
-    if (f.target.instructions == row.name) return row.make(f, lanes);
+    if (wanted == row.name) return row.make(f, lanes);
     known += (known.empty() ? "" : ", ") + std::string(row.name);
   }
-  throw Error(fmt::format("target {} names the instruction set \"{}\"; known: {}", f.target.name, f.target.instructions,
-                          known));
+  throw Error(fmt::format("target {} names the instruction set \"{}\"; known: {}", f.target.name, wanted, known));
 }
 
 const std::vector<Instruction> &instructions() {

@@ -8,6 +8,7 @@
 
 #include "codegen/backend.h"
 #include "codegen/llvm/isa/probe.h"
+#include "codegen/llvm/llvm_target.h"
 #include "runtime/machine/machine.h"
 #include "tests/unit/codegen/linked.h"
 
@@ -21,7 +22,9 @@ using ProbeFunction = void (*)(const uint8_t *, uint8_t *, int64_t);
 // A target of the table that has the instruction, or null.
 const schedules::Target *target_with(const InstructionFacts &row) {
   for (const schedules::Target &target : schedules::targets())
-    if (target.instructions == row.instruction_set && (row.isa_needs & ~target.isa_needs) == 0) return &target;
+    if (codegen::llvm_target(target).instructions == std::string(row.instruction_set) &&
+        (row.isa_needs & ~target.isa_needs) == 0)
+      return &target;
   return nullptr;
 }
 

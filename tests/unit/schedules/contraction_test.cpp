@@ -42,13 +42,18 @@ Schedule gemv(int64_t chunk, int64_t scaled, int64_t rows = 4, int64_t tokens = 
           "i2q32"};
 }
 
+bool has_ternary(const KernelSpec &spec) {
+  return std::any_of(spec.tensors.begin(), spec.tensors.end(),
+                     [](const compiler::Tensor &tensor) { return tensor.type == compiler::Type::Ternary; });
+}
+
 }  // namespace
 
 TEST_CASE("the kernels of the project") {
   for (const std::string &name : compiler::builtin_kernel_names()) {
     CAPTURE(name);
-    const auto found = schedules::find_contractions(compiler::builtin_kernel(name));
-    CHECK(found.size() == (name == "w2a8_matmul" || name == "w2a8_group_matmul" ? 1 : 0));
+    const KernelSpec &spec = compiler::builtin_kernel(name);
+    CHECK(schedules::find_contractions(spec).size() == (has_ternary(spec) ? 1 : 0));
   }
   const Contraction dense = schedules::find_contractions(compiler::builtin_kernel("w2a8_matmul"))[0];
   CHECK(dense.definition == "acc");
@@ -157,8 +162,9 @@ TEST_CASE("the GEMV space is large, ranked, and holds every shipped default") {
   CHECK(std::all_of(narrow.begin(), narrow.end(), [](const auto &p) { return p.schedule.layout == "i2r4"; }));
 
   // Every layout has a default for every M, on both targets and for every contraction kernel; all are legal.
-  for (const char *name : {"w2a8_matmul", "w2a8_group_matmul"}) {
+  for (const std::string &name : compiler::builtin_kernel_names()) {
     const KernelSpec &kernel = compiler::builtin_kernel(name);
+    if (!has_ternary(kernel)) continue;
     for (const schedules::Target &target : schedules::targets()) {
       const auto shipped = schedules::defaults(kernel, target);
       for (const schedules::Default &row : shipped) {

@@ -69,7 +69,10 @@ TEST_CASE("targets are found by name, and the host's is one that it can run") {
   const schedules::Target &host = schedules::host_target(runtime::machine_isa());
   CHECK(&schedules::find_target(host.name) == &host);
   // The table's rows widen: whatever the host can run of the rows after its own, it would have taken.
-  CHECK((host.name == "x86-64-avx512vbmi") == bool(__builtin_cpu_supports("avx512vbmi")));
+  const schedules::Target *widest = nullptr;
+  for (const schedules::Target &target : schedules::targets())
+    if (target.architecture == host.architecture) widest = &target;
+  CHECK((&host == widest) == ((widest->isa_needs & ~runtime::machine_isa()) == 0));
 }
 
 TEST_CASE("unpacking gives back what was packed, for odd shapes, whole and in parts") {
