@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <array>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "compiler/error.h"
@@ -112,6 +113,7 @@ std::vector<StoredProblem> SqliteStore::problems(int64_t machine) {
                  "FROM problems WHERE machine = ? ORDER BY id");
   rows.bind(machine);
   std::vector<StoredProblem> result;
+  std::map<std::string, compiler::KernelSpec> specs;  // by text: a few, whatever the number of problems
   while (rows.step()) {
     Problem p;
     p.spec_name = rows.text(1);
@@ -128,7 +130,12 @@ std::vector<StoredProblem> SqliteStore::problems(int64_t machine) {
     p.threads = static_cast<int>(rows.integer(9));
     p.target = rows.text(10);
     try {  // a text that is none any more is a damaged record
-      if (counts_tokens) name_sizes(p, compiler::parse_kernel(p.spec_text, p.spec_name));
+      if (counts_tokens) {
+        auto spec = specs.find(p.spec_text);
+        if (spec == specs.end())
+          spec = specs.emplace(p.spec_text, compiler::parse_kernel(p.spec_text, p.spec_name)).first;
+        name_sizes(p, spec->second);
+      }
     } catch (const Error &) {
       continue;
     }
