@@ -36,7 +36,7 @@ compiler::KernelSpec read_spec(const LowerCommand &command, compiler::Sizes &siz
   if (!command.dims.empty()) sizes = parse_dims(command.dims);
   if (!command.kernel_file.empty())
     return compiler::parse_kernel(read_kernel_text(command.kernel_file), command.kernel_file);
-  const std::vector<runtime::Shape> shapes = runtime::parse_shapes(command.shape);
+  const std::vector<runtime::Shape> shapes = runtime::parse_shapes(command.shape, "--shapes");
   if (shapes.size() != 1) throw Error(fmt::format("lower takes one shape, not '{}'", command.shape));
   const compiler::KernelSpec &spec = compiler::builtin_kernel("w2a8_matmul");
   sizes[spec.sizes[1]] = shapes.front().n;

@@ -35,7 +35,6 @@ class KernelService {
 
  private:
   struct Library {
-    std::string bytes_hash;
     void *handle = nullptr;
     std::unique_ptr<runtime::LoadedPack> loaded;
     const bt_pack *pack = nullptr;
