@@ -1,6 +1,6 @@
 /* The processor's instruction sets, asked once. */
 #include "codegen/library/internal.h"
-#include "runtime/machine/isa.h"
+#include "runtime/isa/isa.h"
 
 uint32_t bittern_cpu_isa(void) {
   /* Threads that come here together find the same answer. Bit 31 says that it is there. */

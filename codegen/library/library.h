@@ -1,5 +1,5 @@
 // A static library that others link: kernels, their table and the C part (the .c files here and
-// runtime/machine/isa_*.c) as one object in which only the functions of bittern_kernels.h are visible, and the files
+// runtime/isa/isa_*.c) as one object in which only the functions of bittern_kernels.h are visible, and the files
 // that go with it. The C part is carried as LLVM bitcode, so no compiler is needed where libraries are emitted, and any
 // architecture may be emitted on any machine.
 #pragma once

@@ -139,12 +139,6 @@ class Problem {
 
 }  // namespace
 
-double roof_percent(int64_t m, double gb_s, double gop_s, double roof_gb_s, double roof_gop_s) {
-  const double read = 100 * gb_s / roof_gb_s, multiply = 100 * gop_s / roof_gop_s;
-  if (m == 1) return read;
-  return m >= 32 ? multiply : std::max(read, multiply);
-}
-
 KernelFigures bench_kernel(ThreadPool &pool, const KernelSet &kernels, Roof &roof, Shape shape, int64_t m,
                            double seconds) {
   constexpr int64_t kMostWeights = int64_t{1} << 32;  // 1 GiB a copy

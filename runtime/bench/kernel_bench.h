@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <string>
 
-#include "runtime/bench/roof.h"
 #include "runtime/io/shapes.h"
 #include "runtime/kernels/dispatch.h"
+#include "runtime/roof/roof.h"
 #include "runtime/threads/pool.h"
 
 namespace bittern::runtime {
@@ -23,10 +23,6 @@ struct KernelFigures {
   double roof_pct = 0;  // see roof_percent
   std::string note;     // what to know of roof_pct, see roof_note
 };
-
-// Percent of the roof that binds: read bandwidth at M = 1, the multiply-add peak at M >= 32, and whichever is nearer
-// between the two.
-double roof_percent(int64_t m, double gb_s, double gop_s, double roof_gb_s, double roof_gop_s);
 
 // Times one shape and batch for about `seconds`. Throws Error when the kernel's result is wrong (no figure then) and
 // for matrices of more than 2^32 weights.

@@ -11,10 +11,10 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "runtime/bench/roof.h"
 #include "runtime/error.h"
 #include "runtime/machine/machine.h"
 #include "runtime/model/model_source.h"
+#include "runtime/roof/roof.h"
 #include "runtime/roof/roof_note.h"
 
 extern char **environ;

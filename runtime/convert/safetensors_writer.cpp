@@ -7,7 +7,6 @@
 
 #include "runtime/error.h"
 #include "runtime/io/float_formats.h"
-#include "runtime/kernels/scalar/scalar.h"
 
 namespace bittern::runtime {
 namespace {
@@ -22,7 +21,7 @@ struct SmallType {
   uint16_t (*narrow)(float);
   float (*widen)(uint16_t);
 };
-constexpr SmallType kSmallTypes[] = {{"BF16", f32_to_bf16, bf16_to_f32}, {"F16", scalar::f32_to_f16, f16_to_f32}};
+constexpr SmallType kSmallTypes[] = {{"BF16", f32_to_bf16, bf16_to_f32}, {"F16", f32_to_f16, f16_to_f32}};
 
 }  // namespace
 

@@ -17,7 +17,6 @@
 #include "runtime/convert/targets.h"
 #include "runtime/io/float_formats.h"
 #include "runtime/io/output_file.h"
-#include "runtime/kernels/scalar/scalar.h"
 #include "runtime/model/gguf_names.h"
 #include "runtime/model/head_order.h"
 
@@ -271,7 +270,7 @@ class GgufWriter {
   }
 
   uint16_t half_scale(int64_t layer, Linear which, float scale) {
-    const uint16_t half = scalar::f32_to_f16(scale);
+    const uint16_t half = f32_to_f16(scale);
     const float back = f16_to_f32(half);
     if (!(back > 0) || !std::isfinite(back)) {
       conversion_.refuse(

@@ -10,7 +10,7 @@ struct Shape {
   int64_t n = 0, k = 0;
   bool operator==(const Shape &) const = default;
 };
-constexpr int64_t kMaxShapeSize = int64_t{1} << 20;  // either of the two
+constexpr int64_t kMaxShapeSize = int64_t{1} << 24;  // either of the two
 
 // Both throw Error that names `option` and quotes the item that is wrong. Spaces may stand around an item. Each count
 // must lie in 1 .. `most`.

@@ -27,4 +27,7 @@ std::string utf8_sanitize(std::string_view text);
 char32_t utf8_code_point(std::string_view character);
 void utf8_append(std::string &out, char32_t code_point);
 
+// Unicode property White_Space.
+bool is_white_space(char32_t code_point);
+
 }  // namespace bittern::runtime

@@ -17,7 +17,7 @@
 #include "runtime/abi/kernel_abi.h"
 #include "runtime/error.h"
 #include "runtime/io/sha256.h"
-#include "runtime/machine/isa.h"
+#include "runtime/isa/isa.h"
 #include "runtime/machine/processor.h"
 
 namespace bittern::runtime {

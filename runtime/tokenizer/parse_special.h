@@ -7,13 +7,9 @@
 #include <span>
 #include <vector>
 
-namespace bittern::runtime {
+#include "runtime/io/text_range.h"
 
-// Bytes [begin, end) of a text.
-struct TextRange {
-  size_t begin = 0, end = 0;
-  friend bool operator==(const TextRange &, const TextRange &) = default;
-};
+namespace bittern::runtime {
 
 class ParseSpecial {
  public:

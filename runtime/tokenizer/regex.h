@@ -22,7 +22,4 @@ class Regex {
   std::shared_ptr<const Code> code_;
 };
 
-// Unicode property White_Space.
-bool is_white_space(char32_t code_point);
-
 }  // namespace bittern::runtime

@@ -3,7 +3,6 @@
 #include <cstdint>
 
 #include "runtime/io/utf8.h"
-#include "runtime/tokenizer/regex.h"
 
 namespace bittern::runtime {
 

@@ -1,7 +1,7 @@
 // The finished comparison of a problem: medians beside the default's, the roof, and what goes into table and pack.
 #include <limits>
 
-#include "runtime/bench/kernel_bench.h"
+#include "runtime/roof/roof.h"
 #include "runtime/roof/roof_note.h"
 #include "schedules/layout.h"
 #include "tuning_db/proof/cost.h"

@@ -15,7 +15,7 @@
 
 #include "compiler/parser.h"
 #include "compiler/printer.h"
-#include "runtime/bench/roof.h"
+#include "runtime/roof/roof.h"
 #include "runtime/kernels/pack_loader.h"
 #include "runtime/machine/machine.h"
 #include "tuning_db/proof/proof.h"

@@ -7,8 +7,6 @@
 #include <algorithm>
 #include <array>
 
-#include "runtime/tokenizer/regex.h"
-
 namespace bittern::runtime::jinja {
 namespace {
 

@@ -13,7 +13,7 @@
 #include <variant>
 #include <vector>
 
-#include "runtime/tokenizer/parse_special.h"
+#include "runtime/io/text_range.h"
 
 namespace bittern::runtime::jinja {
 

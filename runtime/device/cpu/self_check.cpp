@@ -8,6 +8,7 @@
 #include <functional>
 #include <set>
 
+#include "runtime/io/float_formats.h"
 #include "runtime/kernels/launch.h"
 #include "runtime/kernels/scalar/scalar.h"
 
@@ -262,7 +263,7 @@ class SmallProblem {
       input(used * page, {page, 32 * d, d, 1});
       if (!half) continue;
       halves_.emplace_back();
-      for (float v : inputs_.back()) halves_.back().push_back(scalar::f32_to_f16(v));
+      for (float v : inputs_.back()) halves_.back().push_back(f32_to_f16(v));
       tensors_.back().data = halves_.back().data();
     }
     table_.assign(static_cast<size_t>(pages), 0);  // of one sequence, which is the only one that is used

@@ -1,5 +1,5 @@
 // The roof: medians, and that measured peaks are within what any machine could do and scale with threads.
-#include "runtime/bench/roof.h"
+#include "runtime/roof/roof.h"
 
 #include <doctest/doctest.h>
 

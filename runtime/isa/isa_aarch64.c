@@ -1,6 +1,6 @@
 /* AArch64 through what Linux tells every program. */
 #include "runtime/abi/kernel_abi.h"
-#include "runtime/machine/isa.h"
+#include "runtime/isa/isa.h"
 
 unsigned long getauxval(unsigned long type);
 

@@ -1,7 +1,7 @@
 // The roof's loops on AArch64: smmla, sdot or, on the baseline, smlal.
 #include "runtime/abi/kernel_abi.h"
-#include "runtime/bench/roof_loops.h"
 #include "runtime/machine/machine.h"
+#include "runtime/roof/roof_loops.h"
 
 namespace bittern::runtime {
 namespace {

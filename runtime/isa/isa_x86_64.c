@@ -3,7 +3,7 @@
 #include <cpuid.h>
 
 #include "runtime/abi/kernel_abi.h"
-#include "runtime/machine/isa.h"
+#include "runtime/isa/isa.h"
 
 enum { EAX1_ECX, EAX7_EBX, EAX7_ECX, EAX7S1_EAX, EXT1_ECX };
 

@@ -2,8 +2,8 @@
 #include <immintrin.h>
 
 #include "runtime/abi/kernel_abi.h"
-#include "runtime/bench/roof_loops.h"
 #include "runtime/machine/machine.h"
+#include "runtime/roof/roof_loops.h"
 
 namespace bittern::runtime {
 namespace {

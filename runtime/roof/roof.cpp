@@ -1,12 +1,12 @@
-#include "runtime/bench/roof.h"
+#include "runtime/roof/roof.h"
 
 #include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstring>
 
-#include "runtime/bench/roof_loops.h"
 #include "runtime/machine/machine.h"
+#include "runtime/roof/roof_loops.h"
 
 namespace bittern::runtime {
 namespace {
@@ -39,6 +39,12 @@ int64_t default_buffer_bytes() {
 }
 
 }  // namespace
+
+double roof_percent(int64_t m, double gb_s, double gop_s, double roof_gb_s, double roof_gop_s) {
+  const double read = 100 * gb_s / roof_gb_s, multiply = 100 * gop_s / roof_gop_s;
+  if (m == 1) return read;
+  return m >= 32 ? multiply : std::max(read, multiply);
+}
 
 double median(std::vector<double> samples) {
   if (samples.empty()) return 0;

@@ -14,6 +14,10 @@ namespace bittern::runtime {
 // Median of a sample set (mean of the middle two when even); 0 when empty.
 double median(std::vector<double> samples);
 
+// Percent of the roof that binds: read bandwidth at M = 1, the multiply-add peak at M >= 32, and whichever is nearer
+// between the two.
+double roof_percent(int64_t m, double gb_s, double gop_s, double roof_gb_s, double roof_gop_s);
+
 class Roof {
  public:
   // Allocates `buffer_bytes` of memory for reading (0: 16 times the last-level cache, at least 512 MiB, at most 1 GiB)
