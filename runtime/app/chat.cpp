@@ -90,8 +90,8 @@ class Chat {
         {"prompt_tokens", answer.prompt_tokens},
         {"reused_tokens", answer.reused},
         {"stopped_by", kReasons[static_cast<int>(answer.made.reason)]},
-        {"prefill_tok_s", tokens_a_second(answer.made.prefilled, answer.made.prefill_seconds)},
-        {"decode_tok_s", tokens_a_second(answer.made.decode_steps, answer.made.decode_seconds)}};
+        {"prefill_tok_s", tokens_per_second(answer.made.prefilled, answer.made.prefill_seconds)},
+        {"decode_tok_s", tokens_per_second(answer.made.decode_steps, answer.made.decode_seconds)}};
     put(json.dump() + "\n");
   }
 
@@ -174,7 +174,8 @@ bool run_chat(const ChatCommand &command, std::atomic<bool> &interrupt, std::FIL
     chat.say(command.prompt);
     return true;
   }
-  LineReader reader(cache_folder() + "/chat_history", interrupt);
+  const std::string cache = cache_folder();
+  LineReader reader(cache.empty() ? cache : cache + "/chat_history", interrupt);
   if (reader.interactive()) fmt::print(err, "{}, {}; /help lists the commands\n", command.model, chat_template.name());
   const bool good = converse(chat, reader, err);
   if (reader.interactive()) fmt::print(out, "\n");

@@ -85,6 +85,7 @@ void run_embed(const EmbedCommand &command, std::FILE *out, std::FILE *err) {
   for (size_t at = 0; at < texts.size(); at += kBatch) {
     const std::span batch(texts.data() + at, std::min(kBatch, texts.size() - at));
     const std::vector<float> vectors = embed(engine, batch, pooling);
+    check_numbers(vectors, engine.config().hidden, "vectors");
     if (!command.out.empty()) {
       all.insert(all.end(), vectors.begin(), vectors.end());
       continue;

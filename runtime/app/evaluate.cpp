@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -26,6 +27,7 @@ void run_logits(const LogitsCommand &command, std::FILE *err) {
   std::vector<float> all;
   engine.logits(command.tokens,
                 [&](int64_t, int64_t rows, const float *data) { all.insert(all.end(), data, data + rows * vocab); });
+  check_numbers(all, vocab, "logits");
   write_npy(command.out, all, count, vocab);
   fmt::print(err, "wrote {} x {} logits to {}\n", count, vocab, command.out);
 }
@@ -47,6 +49,7 @@ void run_perplexity(const PerplexityCommand &command, std::FILE *out, std::FILE 
     if (show) fmt::print(err, "\r{} / {} tokens{}", done, all, done == all ? "\n" : "");
     std::fflush(err);
   });
+  if (!std::isfinite(result.nll)) throw Error("perplexity: the model's logits are not numbers");
   if (command.json) {
     const nlohmann::ordered_json json = {
         {"perplexity", result.perplexity()}, {"nll", result.nll}, {"tokens", result.tokens}};

@@ -51,8 +51,8 @@ void run_generate(const GenerateCommand &command, const std::atomic<bool> &stop,
     return true;
   });
   emit(decoder.finish());
-  const double prefill = tokens_a_second(made.prefilled, made.prefill_seconds),
-               decode = tokens_a_second(made.decode_steps, made.decode_seconds);
+  const double prefill = tokens_per_second(made.prefilled, made.prefill_seconds),
+               decode = tokens_per_second(made.decode_steps, made.decode_seconds);
   if (command.json) {
     const nlohmann::ordered_json json = {{"text", text},
                                          {"tokens", made.tokens},

@@ -3,6 +3,9 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "runtime/error.h"
 #include "runtime/tokenizer/open_tokenizer.h"
 
@@ -21,6 +24,13 @@ std::vector<int32_t> encode_with_bos(const Tokenizer &tokenizer, const ModelConf
   std::vector<int32_t> ids = tokenizer.encode(text, true);
   if (tokenizer.bos() < 0 && config.bos >= 0) ids.insert(ids.begin(), config.bos);
   return ids;
+}
+
+void check_numbers(std::span<const float> values, int64_t width, const char *what) {
+  const auto bad = std::find_if(values.begin(), values.end(), [](float value) { return std::isnan(value); });
+  if (bad == values.end()) return;
+  const int64_t at = bad - values.begin();
+  throw Error(fmt::format("{}: value {} of row {} is not a number", what, at % width, at / width));
 }
 
 }  // namespace bittern::runtime

@@ -10,6 +10,7 @@
 #include "runtime/model/bittern_file.h"
 #include "runtime/model/bittern_names.h"
 #include "runtime/model/file_identity.h"
+#include "runtime/model/finite.h"
 #include "runtime/model/formats.h"
 #include "runtime/model/labels.h"
 
@@ -146,10 +147,12 @@ class BitternSource : public ModelSource {
                                                   : DType::BF16;
     out.data = file_.data(tensor);
     const uint64_t row_bytes = tensor.bytes / static_cast<uint64_t>(out.rows);
-    out.fill = [this, &tensor, row_bytes](int64_t row0, int64_t count, void *to) {
+    out.fill = [this, &tensor, row_bytes, dtype = out.dtype](int64_t row0, int64_t count, void *to) {
       file_.check_rows(tensor, row0, count);
       std::memcpy(to, file_.data(tensor) + static_cast<uint64_t>(row0) * row_bytes,
                   static_cast<uint64_t>(count) * row_bytes);
+      require_finite(to, dtype, row0 * tensor.shape[1], count * tensor.shape[1],
+                     [&](const std::string &what, uint64_t offset) { file_.fail(tensor, what, offset); });
     };
     out.release = [this, &tensor, row_bytes](int64_t row0, int64_t count) {
       const uint64_t begin = tensor.at + static_cast<uint64_t>(row0) * row_bytes;

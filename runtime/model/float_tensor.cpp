@@ -4,6 +4,8 @@
 
 #include <cstring>
 
+#include "runtime/model/finite.h"
+
 namespace bittern::runtime {
 
 DType float_type(const Tensor &tensor) {
@@ -26,8 +28,10 @@ FloatMatrix float_matrix(const Tensor &tensor) {
   out.dtype = float_type(tensor);
   out.data = tensor.data();
   const uint64_t row_bytes = static_cast<uint64_t>(out.cols) * tensor_type_bytes(tensor.type);
-  out.fill = [&tensor, row_bytes](int64_t row0, int64_t count, void *to) {
+  out.fill = [&tensor, row_bytes, dtype = out.dtype](int64_t row0, int64_t count, void *to) {
     std::memcpy(to, tensor.data() + static_cast<uint64_t>(row0) * row_bytes, static_cast<uint64_t>(count) * row_bytes);
+    require_finite(to, dtype, row0 * tensor.shape[1], count * tensor.shape[1],
+                   [&](const std::string &what, uint64_t offset) { tensor.fail(what, offset); });
   };
   out.release = [&tensor, row_bytes](int64_t row0, int64_t count) {
     const uint64_t begin = tensor.begin + static_cast<uint64_t>(row0) * row_bytes;

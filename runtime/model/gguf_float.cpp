@@ -10,6 +10,7 @@
 #include "runtime/error.h"
 #include "runtime/io/float_formats.h"
 #include "runtime/io/join.h"
+#include "runtime/model/finite.h"
 #include "runtime/model/gguf_names.h"
 #include "runtime/model/ternary_tensor.h"
 
@@ -120,9 +121,11 @@ FloatMatrix gguf_float_matrix(const GgufTensor &tensor, int64_t rows, int64_t co
     };
   } else {
     out.data = tensor.data();
-    out.fill = [&tensor, row_bytes](int64_t row0, int64_t count, void *to) {
+    out.fill = [&tensor, row_bytes, cols, dtype = out.dtype](int64_t row0, int64_t count, void *to) {
       std::memcpy(to, tensor.data() + static_cast<uint64_t>(row0) * row_bytes,
                   static_cast<uint64_t>(count) * row_bytes);
+      require_finite(to, dtype, row0 * cols, count * cols,
+                     [&](const std::string &what, uint64_t offset) { tensor.fail(what, offset); });
     };
   }
   out.release = [&tensor, row_bytes](int64_t row0, int64_t count) {
