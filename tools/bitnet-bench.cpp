@@ -8,6 +8,7 @@
 #include "runtime/bench/report.h"
 #include "runtime/error.h"
 #include "runtime/machine/machine.h"
+#include "tools/program.h"
 
 using namespace bittern::runtime;
 
@@ -114,9 +115,7 @@ void model(const Common &common, const ModelFlags &flags) {
   fmt::print("{}\n", common.json ? model_json(figures) : model_table(figures));
 }
 
-}  // namespace
-
-int main(int argc, char **argv) {
+int run(int argc, char **argv) {
   CLI::App app("Measures this machine's roof, and kernels and models against it.", "bitnet-bench");
   app.set_version_flag("--version", "bitnet-bench " BITTERN_VERSION);
   app.require_subcommand(1);
@@ -155,15 +154,14 @@ int main(int argc, char **argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    return app.exit(error) == 0 ? 0 : kUsage;
   }
-  try {
-    if (*roof_command) roof(common);
-    if (*model_command) model(common, model_flags);
-    if (*kernel_command) kernel(common, shapes, batch, seconds);
-  } catch (const std::exception &error) {
-    fmt::print(stderr, "bitnet-bench: {}\n", error.what());
-    return 1;
-  }
+  if (*roof_command) roof(common);
+  if (*model_command) model(common, model_flags);
+  if (*kernel_command) kernel(common, shapes, batch, seconds);
   return 0;
 }
+
+}  // namespace
+
+int main(int argc, char **argv) { return main_of("bitnet-bench", run, argc, argv); }

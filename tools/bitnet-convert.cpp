@@ -91,11 +91,10 @@ int run(int argc, char **argv) {
 
   // Nothing is changed then; after a second one the next conversion to the same place removes what was left.
   stop_on({SIGINT, SIGTERM});
-  signal(SIGXFSZ, SIG_IGN);  // then a write beyond a limit fails, and is told as a full disk is
   run_convert(*synth_app ? synth : convert, stop_requested, stdout, stderr);
   return 0;
 }
 
 }  // namespace
 
-int main(int argc, char **argv) { return main_of(run, argc, argv); }
+int main(int argc, char **argv) { return main_of("error", run, argc, argv); }

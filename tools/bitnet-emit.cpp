@@ -1,30 +1,18 @@
 // bitnet-emit: writes proved kernels as a static library that any C or C++ program can link. The command line only; the
 // work is in tuning_db/ and codegen/library/.
-#include <signal.h>
-
 #include <CLI/CLI.hpp>
-#include <atomic>
 #include <cstdio>
-#include <exception>
 #include <string>
 
 #include "runtime/io/join.h"
 #include "tools/model_flags.h"
+#include "tools/program.h"
 #include "tuning_db/commands/emit.h"
 #include "tuning_db/making/worker_main.h"
 
 namespace {
 
 using namespace bittern::tuning;
-
-std::atomic<bool> stop_requested{false};
-static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler sets it");
-
-// The first Ctrl-C removes what was begun; a second one ends the program at once.
-extern "C" void request_stop(int number) {
-  stop_requested = true;
-  signal(number, SIG_DFL);
-}
 
 constexpr const char *kExamples = R"(Examples:
   bitnet-emit --shapes 6912x2560,2560x6912 -o kernels      for every instruction set of this machine's architecture
@@ -39,11 +27,7 @@ needs only a C library. Every kernel is proved before anything is written; what 
 meanings of its instructions, and marked as not executed. The same command gives the same bytes.
 )";
 
-}  // namespace
-
-int main(int argc, char **argv) {
-  if (argc == 2 && std::string(argv[1]) == "worker") return worker_main();
-
+int run(int argc, char **argv) {
   CLI::App app{"bitnet-emit: writes proved kernels as a static library for other programs"};
   app.set_version_flag("--version", std::string("bitnet-emit ") + BITTERN_VERSION);
   app.footer(kExamples);
@@ -68,19 +52,22 @@ int main(int argc, char **argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    return app.exit(error) == 0 ? 0 : kUsage;
   }
 
-  signal(SIGINT, request_stop);
-  signal(SIGTERM, request_stop);
+  stop_on({SIGINT, SIGTERM});  // the first removes what was begun
   try {
     emit.work.open = model.resolved();
     return run_emit(emit, &stop_requested);
   } catch (const Interrupted &) {
     std::fprintf(stderr, "bitnet-emit: interrupted; nothing was written\n");
     return kInterrupted;
-  } catch (const std::exception &error) {
-    std::fprintf(stderr, "bitnet-emit: %s\n", error.what());
-    return 1;
   }
+}
+
+}  // namespace
+
+int main(int argc, char **argv) {
+  if (argc == 2 && std::string(argv[1]) == "worker") return worker_main();
+  return main_of("bitnet-emit", run, argc, argv);
 }

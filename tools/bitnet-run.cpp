@@ -228,4 +228,4 @@ int run(int argc, char **argv) {
 
 }  // namespace
 
-int main(int argc, char **argv) { return main_of(run, argc, argv); }
+int main(int argc, char **argv) { return main_of("error", run, argc, argv); }

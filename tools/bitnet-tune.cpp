@@ -3,7 +3,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
-#include <exception>
 #include <string>
 #include <vector>
 
@@ -35,11 +34,7 @@ Everything learnt is saved as it is learnt: after Ctrl-C or a kill the same comm
 is tuning.sqlite in the cache folder ($BITTERN_CACHE, else the XDG cache home's bittern); packs lie beside it.
 )";
 
-}  // namespace
-
-int main(int argc, char **argv) {
-  if (argc == 2 && std::string(argv[1]) == "worker") return worker_main();
-
+int run(int argc, char **argv) {
   CLI::App app{"bitnet-tune: tunes and proves kernels for this machine"};
   app.set_version_flag("--version", std::string("bitnet-tune ") + BITTERN_VERSION);
   app.footer(kExamples);
@@ -132,8 +127,12 @@ int main(int argc, char **argv) {
     return run_tune(tune, &stop_requested);
   } catch (const Interrupted &) {
     return kInterrupted;
-  } catch (const std::exception &error) {
-    std::fprintf(stderr, "bitnet-tune: %s\n", error.what());
-    return kBadInput;
   }
+}
+
+}  // namespace
+
+int main(int argc, char **argv) {
+  if (argc == 2 && std::string(argv[1]) == "worker") return worker_main();
+  return main_of("bitnet-tune", run, argc, argv);
 }

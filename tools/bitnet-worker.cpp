@@ -3,9 +3,8 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <cstdio>
-#include <exception>
 
+#include "tools/program.h"
 #include "tuning_db/workers/remote_worker.h"
 
 namespace {
@@ -21,9 +20,7 @@ Without a folder it serves JSON lines on standard input and output until that en
 it proves and refuses to time.
 )";
 
-}  // namespace
-
-int main(int argc, char **argv) {
+int run(int argc, char **argv) {
   CLI::App app{"bitnet-worker: proves and times kernels for a bitnet-tune on another machine"};
   app.set_version_flag("--version", std::string("bitnet-worker ") + BITTERN_VERSION);
   app.footer(kExamples);
@@ -34,14 +31,13 @@ int main(int argc, char **argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    return app.exit(error) == 0 ? 0 : kUsage;
   }
   signal(SIGPIPE, SIG_IGN);
-  try {
-    if (!folder.empty()) return bittern::tuning::prove_folder(folder, json);
-    return bittern::tuning::serve_runner(STDIN_FILENO, STDOUT_FILENO);
-  } catch (const std::exception &error) {
-    std::fprintf(stderr, "bitnet-worker: %s\n", error.what());
-    return 1;
-  }
+  if (!folder.empty()) return bittern::tuning::prove_folder(folder, json);
+  return bittern::tuning::serve_runner(STDIN_FILENO, STDOUT_FILENO);
 }
+
+}  // namespace
+
+int main(int argc, char **argv) { return main_of("bitnet-worker", run, argc, argv); }

@@ -184,7 +184,7 @@ void run_info(const std::string &model, const OpenOptions &open, std::FILE *out)
   const Fingerprint &f = machine_fingerprint();
   line("machine", fmt::format("{}, {} cores, fingerprint {}", f.brand.empty() ? f.vendor : f.brand,
                               machine_physical_cores(), f.id()));
-  line("cache", cache_folder());
+  line("cache", cache_folder().empty() ? "none: HOME is not set" : cache_folder());
 }
 
 }  // namespace bittern::runtime

@@ -41,14 +41,15 @@ std::vector<int64_t> parse_counts(const std::string &text, int64_t most, const s
 }
 
 std::vector<Shape> parse_shapes(const std::string &text, const std::string &option) {
+  const std::string where = fmt::format("{} '{}'", option, text);
   std::vector<Shape> shapes;
   for (std::string_view item : split(text)) {
     const size_t x = item.find('x');
     if (x == std::string_view::npos) {
-      throw Error(fmt::format("{}: '{}' is not a shape such as 6912x2560 (rows x columns)", option, item));
+      throw Error(fmt::format("{}: '{}' is not a shape such as 6912x2560 (rows x columns)", where, item));
     }
-    shapes.push_back({parse_count(item.substr(0, x), kMaxShapeSize, option),
-                      parse_count(item.substr(x + 1), kMaxShapeSize, option)});
+    shapes.push_back(
+        {parse_count(item.substr(0, x), kMaxShapeSize, where), parse_count(item.substr(x + 1), kMaxShapeSize, where)});
   }
   return shapes;
 }

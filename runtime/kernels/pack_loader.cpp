@@ -1,4 +1,4 @@
-// See pack_loader.h. The manifest's format is fixed by the pack writer in tuning_db/.
+// See pack_loader.h.
 #include "runtime/kernels/pack_loader.h"
 
 #include <dirent.h>
@@ -11,11 +11,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <nlohmann/json.hpp>
 
 #include "runtime/error.h"
 #include "runtime/io/descriptor.h"
-#include "runtime/io/sha256.h"
+#include "runtime/kernels/pack_manifest.h"
 #include "runtime/machine/machine.h"
 
 namespace bittern::runtime {
@@ -41,68 +40,19 @@ std::string read_private(const std::string &path, int64_t limit) {
   if (const std::string why = foreign(info); !why.empty()) throw Error(why);
   if (info.st_size > limit) throw Error("is larger than " + std::to_string(limit >> 20) + " MiB");
   std::string bytes(static_cast<size_t>(info.st_size), '\0');
-  size_t done = 0;
-  while (done < bytes.size()) {
-    const ssize_t got = read(file.fd(), bytes.data() + done, bytes.size() - done);
-    if (got < 0) throw Error("cannot read it: " + reason());
-    if (got == 0) throw Error("ends early");
-    done += static_cast<size_t>(got);
-  }
+  if (!read_all_at(file.fd(), bytes.data(), static_cast<int64_t>(bytes.size()), 0))
+    throw Error(errno != 0 ? "cannot read it: " + reason() : std::string("ends early"));
   return bytes;
-}
-
-void require(bool condition, const std::string &what) {
-  if (!condition) throw Error(what);
-}
-
-// A manifest row and the kernel it stands for must say the same.
-void compare(const nlohmann::json &row, const bt_kernel *kernel, size_t index) {
-  const std::string at = "kernel " + std::to_string(index) + ": ";
-  require(kernel != nullptr && kernel->fn != nullptr, at + "is missing");
-  require(kernel->abi_version == BT_ABI_VERSION, at + "has another ABI version");
-  require(kernel->spec && kernel->spec_hash && kernel->schedule && kernel->backend && kernel->target && kernel->proof,
-          at + "its descriptor is incomplete");
-  require(kernel->size_count >= 1 && kernel->size_count <= BT_MAX_SIZES && kernel->tile_size_index >= 0 &&
-              kernel->tile_size_index < kernel->size_count && kernel->tile >= 1,
-          at + "its descriptor is inconsistent");
-  require(row.at("index").get<size_t>() == index, at + "stands in another row of the manifest");
-  require(row.at("spec") == kernel->spec, at + "the manifest names another spec");
-  require(row.at("spec_hash") == kernel->spec_hash, at + "the manifest has another spec hash");
-  require(row.at("schedule") == kernel->schedule, at + "the manifest names another schedule");
-  require(row.at("backend") == kernel->backend, at + "the manifest names another backend");
-  require(row.at("layout") == (kernel->layout ? kernel->layout->name : ""), at + "the manifest names another layout");
-  require(row.at("m_min") == kernel->m_min && row.at("m_max") == kernel->m_max,
-          at + "the manifest has another range of M");
-  require(row.at("threads") == kernel->threads, at + "the manifest has another thread count");
-  const auto &proof = row.at("proof");
-  require(kernel->proof[0] != '\0' && proof.at("id") == kernel->proof && proof.at("through_pack") == true,
-          at + "has no proof");
-  require((kernel->isa_needs & ~machine_isa()) == 0, at + "needs instructions that this processor lacks");
-  const auto &sizes = row.at("sizes");
-  const RoleInfo *role = find_role(kernel->spec_hash);
-  if (!role) return;  // a kernel of the user's own, whatever its name: never dispatched to
-  require(static_cast<size_t>(kernel->size_count) == role->sizes.size() && kernel->tensor_count == role->tensors &&
-              kernel->scalar_count == role->scalars,
-          at + "takes other arguments than its spec");
-  for (size_t i = 0; i < role->sizes.size() && i < BT_MAX_SIZES; ++i)
-    if (kernel->fixed[i] >= 0)
-      require(sizes.contains(role->sizes[i]) && sizes.at(role->sizes[i]) == kernel->fixed[i],
-              at + "the manifest has another " + role->sizes[i]);
 }
 
 // A memory file with these bytes that nobody can change any more.
 int seal(const std::string &bytes) {
   const int fd = memfd_create("bittern-pack", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (fd < 0) throw Error("cannot make a memory file: " + reason());
-  size_t done = 0;
-  while (done < bytes.size()) {
-    const ssize_t put = write(fd, bytes.data() + done, bytes.size() - done);
-    if (put <= 0) {
-      const std::string why = reason();
-      close(fd);
-      throw Error("cannot write a memory file: " + why);
-    }
-    done += static_cast<size_t>(put);
+  if (!write_all(fd, bytes)) {
+    const std::string why = reason();
+    close(fd);
+    throw Error("cannot write a memory file: " + why);
   }
   fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
   return fd;
@@ -119,33 +69,16 @@ void *load_library(int fd) {
 
 }  // namespace
 
-LoadedPack::LoadedPack(const std::string &manifest) {
-  nlohmann::json json;
-  std::string bytes;
+LoadedPack::LoadedPack(const std::string &path) {
+  const PackManifest manifest(read_private(path, kLargestManifest));
+  const std::string bytes = read_private(path.substr(0, path.rfind('/') + 1) + manifest.file(), kLargestPack);
+  manifest.check_library(bytes);
   try {
-    json = nlohmann::json::parse(read_private(manifest, kLargestManifest));
-    require(json.at("format") == 1, "has another format version");
-    require(json.at("generator") == machine_fingerprint().generator,
-            "was made by " + json.at("generator").get<std::string>() + ", this is " + machine_fingerprint().generator);
-    require(json.at("fingerprint") == machine_fingerprint().id(), "was made for another machine");
-    const std::string name = json.at("file").get<std::string>();
-    require(!name.empty() && name.find('/') == std::string::npos, "names a file outside its folder");
-    bytes = read_private(manifest.substr(0, manifest.rfind('/') + 1) + name, kLargestPack);
-    require(json.at("bytes") == bytes.size(), name + " has another size than the manifest says");
-    require(json.at("sha256") == sha256_hex(bytes), name + " has another hash than the manifest says");
     memory_ = seal(bytes);
     library_ = load_library(memory_);
     pack_ = static_cast<const bt_pack *>(dlsym(library_, "bt_pack_table"));
-    require(pack_ != nullptr, name + " has no table of kernels");
-    require(pack_->abi_version == BT_ABI_VERSION, name + " has another ABI version");
-    require(pack_->generator != nullptr && json.at("generator") == pack_->generator, name + " has another generator");
-    const auto &rows = json.at("kernels");
-    require(rows.is_array() && rows.size() == pack_->count && pack_->kernels != nullptr,
-            name + " has another number of kernels than the manifest says");
-    for (size_t i = 0; i < rows.size(); ++i) compare(rows[i], pack_->kernels[i], i);
-  } catch (const nlohmann::json::exception &e) {
-    unload();
-    throw Error(std::string("its manifest is damaged: ") + e.what());
+    if (!pack_) throw Error(manifest.file() + " has no table of kernels");
+    manifest.check_kernels(*pack_);
   } catch (const Error &) {
     unload();
     throw;
@@ -159,7 +92,10 @@ void LoadedPack::unload() {
   if (memory_ >= 0) close(memory_);
 }
 
-std::string pack_folder(const std::string &fingerprint) { return cache_folder() + "/packs/" + fingerprint; }
+std::string pack_folder(const std::string &fingerprint) {
+  const std::string cache = cache_folder();
+  return cache.empty() ? cache : cache + "/packs/" + fingerprint;
+}
 
 std::vector<std::unique_ptr<LoadedPack>> load_packs(const std::string &folder, const Warn &warn) {
   std::vector<std::unique_ptr<LoadedPack>> packs;

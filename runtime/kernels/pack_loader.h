@@ -28,7 +28,8 @@ class LoadedPack {
   const bt_pack *pack_ = nullptr;
 };
 
-// The folder for a machine's packs, <cache>/packs/<fingerprint id>; by default this machine's.
+// The folder for a machine's packs, <cache>/packs/<fingerprint id>; by default this machine's. Empty without a
+// cache folder.
 std::string pack_folder(const std::string &fingerprint = machine_fingerprint().id());
 
 // Every valid pack in a folder, newest manifest first; a warning for each that is not, and for a folder that others

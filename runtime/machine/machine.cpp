@@ -150,7 +150,13 @@ std::string cache_folder() {
   if (std::string own = variable("BITTERN_CACHE"); !own.empty()) return own;
   if (std::string xdg = variable("XDG_CACHE_HOME"); !xdg.empty()) return xdg + "/bittern";
   if (std::string home = variable("HOME"); !home.empty()) return home + "/.cache/bittern";
-  return ".cache/bittern";
+  return {};
+}
+
+std::string needed_cache_folder() {
+  std::string folder = cache_folder();
+  if (folder.empty()) throw Error("there is no cache folder: neither BITTERN_CACHE nor XDG_CACHE_HOME nor HOME is set");
+  return folder;
 }
 
 }  // namespace bittern::runtime

@@ -30,7 +30,10 @@ int64_t machine_free_memory();     // bytes that programs may still take without
 int machine_physical_cores();      // the same, counting the threads of one core once: the default thread count
 int64_t last_level_cache_bytes();  // largest data cache this process can see; 32 MiB when unknown
 
-// $BITTERN_CACHE, else $XDG_CACHE_HOME/bittern, else ~/.cache/bittern. Not created.
+// $BITTERN_CACHE, else $XDG_CACHE_HOME/bittern, else $HOME/.cache/bittern, else empty: then nothing is kept. Not
+// created.
 std::string cache_folder();
+// The same for those who cannot do without; throws Error that names the variables when there is none.
+std::string needed_cache_folder();
 
 }  // namespace bittern::runtime

@@ -36,7 +36,7 @@ constexpr int kMostThreads = 1024;
 
 void warn(const std::string &text) { fmt::print(stderr, "bitnet-tune: warning: {}\n", text); }
 
-std::string default_database() { return runtime::cache_folder() + "/tuning.sqlite"; }
+std::string default_database() { return runtime::needed_cache_folder() + "/tuning.sqlite"; }
 
 std::unique_ptr<Store> open_database(const std::string &db) {
   std::string notice;
@@ -172,7 +172,7 @@ int run_tune(const TuneCommand &command, const std::atomic<bool> *cancel) {
   const std::vector<KernelWork> works = make_works(command.work);
   if (command.compare) check_comparison(options.patience, works);
   const auto store = open_database(command.db);
-  const RunFolder folder(runtime::cache_folder() + "/tuning");
+  const RunFolder folder(runtime::needed_cache_folder() + "/tuning");
   ProgressLine line(stderr, command.quiet);
   Progress last;
   options.progress = [&](const Progress &progress) {
@@ -269,7 +269,7 @@ int run_verify(const std::string &db, bool as_json, const std::atomic<bool> *can
   const auto store = open_to_read(db);
   const auto machine = store ? store->find_machine(runtime::machine_fingerprint().id()) : std::nullopt;
   const std::vector<StoredWinner> winners = machine ? stored_winners(*store, *machine) : std::vector<StoredWinner>{};
-  const RunFolder folder(runtime::cache_folder() + "/tuning");
+  const RunFolder folder(runtime::needed_cache_folder() + "/tuning");
   Farm farm(worker, runtime::machine_cores(), folder.path(), MakeLimits{}, cancel);
   size_t good = 0;
   json rows = json::array();

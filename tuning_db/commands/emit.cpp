@@ -83,7 +83,7 @@ class Emitter {
     StagedFolder out(command_.out);
     const std::unique_ptr<Store> database = command_.from_db.empty() ? nullptr : open_tuned(command_.from_db);
     plan_ = plan_library(shapes, targets, database.get(), command_.threads);
-    const RunFolder scratch(runtime::cache_folder() + "/emit");
+    const RunFolder scratch(runtime::needed_cache_folder() + "/emit");
     make_all(scratch.path());
     write(out, scratch.path());
     stop_if_wanted();

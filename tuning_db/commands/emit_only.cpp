@@ -58,7 +58,7 @@ int run_emit_only(const TuneCommand &command, const std::atomic<bool> *cancel) {
   if (command.compare) throw Error("--compare-layouts measures, and --emit-only does not: give one of them");
   if (command.output.empty()) throw Error("--emit-only needs a folder: -o DIR");
   claim_folder(command.output);
-  const RunFolder folder(runtime::cache_folder() + "/tuning");
+  const RunFolder folder(runtime::needed_cache_folder() + "/tuning");
   Farm farm(command.worker, runtime::machine_cores(), folder.path(), command.limits, cancel);
   ProgressLine line(stderr, command.quiet);
   json candidates = json::array(), rejected = json::array();

@@ -131,7 +131,7 @@ TEST_CASE("lists are read whole and errors quote the item") {
   for (const char *bad : {"", "12", "12x", "x12", "0x5", "5x0", "5x-1", "3x5x7", "3X5", "3x5,", "12xabc", "16777217x1",
                           "12x99999999999999999999"}) {
     CAPTURE(bad);
-    CHECK(contains(message([&] { parse_shapes(bad, "--shapes"); }), "--shapes: '"));
+    CHECK(contains(message([&] { parse_shapes(bad, "--shapes"); }), "--shapes '" + std::string(bad) + "': '"));
   }
   CHECK(contains(message([&] { parse_counts("1,zwei", 8, "-t"); }), "zwei"));
 }

@@ -4,21 +4,63 @@
 #include <doctest/doctest.h>
 #include <stdlib.h>
 
+#include <fstream>
+#include <iterator>
+#include <set>
+#include <sstream>
+#include <string>
+
 #include "runtime/abi/kernel_abi.h"
+#include "runtime/error.h"
 #include "runtime/memory/huge_buffer.h"
 
 using namespace bittern::runtime;
 
-TEST_CASE("instruction sets are nested") {
+namespace {
+
+// What Linux says of the processor, in one line of /proc/cpuinfo: "flags" on x86-64, "Features" on AArch64.
+std::set<std::string> processor_words() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    if (!line.starts_with("flags") && !line.starts_with("Features")) continue;
+    std::istringstream words(line.substr(line.find(':') + 1));
+    return {std::istream_iterator<std::string>(words), {}};
+  }
+  return {};
+}
+
+}  // namespace
+
+// Every bit, on every architecture: the other's words are not there, and so its bits must not be.
+TEST_CASE("an instruction set is there when all the processor's words for it are, and those that it builds on") {
+  struct Row {
+    uint32_t bit, needs;
+    const char *words;
+  };
+  const Row rows[] = {{BT_ISA_SSE41, 0, "ssse3 sse4_1"},
+                      {BT_ISA_AVX2, BT_ISA_SSE41, "avx2 fma sse4_2 movbe popcnt avx f16c bmi1 bmi2 abm"},
+                      {BT_ISA_AVXVNNI, BT_ISA_AVX2, "avx_vnni"},
+                      {BT_ISA_AVX512, BT_ISA_AVX2, "avx512f avx512dq avx512cd avx512bw avx512vl"},
+                      {BT_ISA_AVX512VNNI, BT_ISA_AVX512, "avx512_vnni"},
+                      {BT_ISA_AVX512VBMI, BT_ISA_AVX512, "avx512vbmi"},
+                      {BT_ISA_NEON, 0, "asimd"},
+                      {BT_ISA_DOTPROD, BT_ISA_NEON, "asimddp"},
+                      {BT_ISA_I8MM, BT_ISA_NEON, "i8mm"},
+                      {BT_ISA_SVE2, BT_ISA_NEON, "sve2"}};
   const uint32_t isa = machine_isa();
-  if (isa & BT_ISA_AVX512) CHECK((isa & BT_ISA_AVX2));
-  if (isa & BT_ISA_AVX512VNNI) CHECK((isa & BT_ISA_AVX512));
-  if (isa & BT_ISA_AVX2) CHECK((isa & BT_ISA_SSE41));
-#if defined(__x86_64__)
-  __builtin_cpu_init();
-  CHECK(((isa & BT_ISA_AVX2) != 0) == (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")));
-  CHECK(((isa & BT_ISA_AVX512) != 0) == (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")));
-#endif
+  const std::set<std::string> there = processor_words();
+  REQUIRE(!there.empty());
+  uint32_t known = 0;
+  for (const Row &row : rows) {
+    CAPTURE(row.words);
+    known |= row.bit;
+    std::istringstream words(row.words);
+    bool all = true;
+    for (std::string word; words >> word;) all = all && there.count(word) != 0;
+    CHECK(((isa & row.bit) != 0) == all);
+    CHECK(((isa & row.bit) == 0 || (isa & row.needs) == row.needs));
+  }
+  CHECK((isa & ~known) == 0);
 }
 
 TEST_CASE("BITTERN_ISA hides what lies above a level, and never adds") {
@@ -70,6 +112,10 @@ TEST_CASE("the cache folder follows BITTERN_CACHE, then XDG_CACHE_HOME, then HOM
   CHECK(cache_folder() == "/xdg/bittern");
   unsetenv("XDG_CACHE_HOME");
   CHECK(cache_folder() == "/home/x/.cache/bittern");
+  CHECK(needed_cache_folder() == cache_folder());
+  unsetenv("HOME");
+  CHECK(cache_folder().empty());
+  CHECK_THROWS_WITH_AS(needed_cache_folder(), doctest::Contains("nor HOME is set"), Error);
 }
 
 TEST_CASE("huge buffers are zero, aligned and movable") {
