@@ -16,7 +16,6 @@ using namespace bittern::runtime;
 namespace {
 
 const std::string kModel = BITTERN_TEST_DATA "/demo";
-const char *const kKernels[] = {"scalar", "default", "tuned"};
 
 nlohmann::json reference() {
   nlohmann::json json;
@@ -40,7 +39,8 @@ Engine demo(const char *kernels, int threads) {
 
 TEST_CASE("the held-out loss is the reference's") {
   const nlohmann::json expected = reference();
-  Engine engine = demo("tuned", 2);
+  Engine engine = demo(golden_kernels().back(), 2);
+  CHECK(right_kernels(engine, golden_kernels().back()));
   const auto tokenizer = open_tokenizer(engine.source());
   std::vector<int32_t> tokens = encode_with_bos(*tokenizer, engine.config(), heldout());
   REQUIRE(static_cast<int64_t>(tokens.size()) == expected.at("tokens").get<int64_t>() + 1);
@@ -53,9 +53,10 @@ TEST_CASE("the held-out loss is the reference's") {
   }
   tokens.resize(601);
   double first = 0;
-  for (const char *kernels : kKernels) {
+  for (const char *kernels : golden_kernels()) {
     CAPTURE(kernels);
     Engine other = demo(kernels, 2);
+    CHECK(right_kernels(other, kernels));
     const Perplexity part = perplexity(other, tokens, window, [](int64_t, int64_t) {});
     if (first == 0) first = part.nll;
     CHECK(part.nll == first);
@@ -66,8 +67,9 @@ TEST_CASE("the held-out loss is the reference's") {
 TEST_CASE("greedy ids are the reference's up to strict_tokens") {
   for (const auto &row : reference().at("greedy")) {
     const auto wanted = row.at("ids").get<std::vector<int32_t>>();
-    for (const char *kernels : kKernels) {
+    for (const char *kernels : golden_kernels()) {
       Engine engine = demo(kernels, 1);
+      CHECK(right_kernels(engine, kernels));
       const auto tokenizer = open_tokenizer(engine.source());
       const auto prompt = encode_with_bos(*tokenizer, engine.config(), row.at("prompt").get<std::string>());
       CHECK(prompt == row.at("prompt_ids").get<std::vector<int32_t>>());
@@ -82,7 +84,7 @@ TEST_CASE("greedy ids are the reference's up to strict_tokens") {
 
 TEST_CASE("the same seed gives the same tokens on 1, 2 and 3 threads with all kernels") {
   std::vector<int32_t> first;
-  for (const char *kernels : kKernels)
+  for (const char *kernels : golden_kernels())
     for (int threads : {1, 2, 3}) {
       CAPTURE(kernels);
       CAPTURE(threads);

@@ -32,7 +32,7 @@ TEST_CASE("vectors match the reference for both poolings, alone and together wit
   for (const std::string &name : golden_embedding_names()) {
     CAPTURE(name);
     const Golden golden(name);
-    for (const char *kernels : kKernels) {
+    for (const char *kernels : golden_kernels()) {
       CAPTURE(kernels);
       const auto engine = open_golden(golden, kernels, 2);
       CHECK(engine->config().pooling == Pooling::Last);
@@ -64,13 +64,14 @@ TEST_CASE("vectors match the reference for both poolings, alone and together wit
 
 TEST_CASE("f16 keys and values hold the tolerance of praw, whole and token by token") {
   const Golden golden("embed_gemma3_sliding");
-  for (const char *kernels : kKernels) {
+  for (const char *kernels : golden_kernels()) {
     EngineOptions options = fresh_weights();
     options.kernels = parse_kernel_choice(kernels);
     options.kv = KvType::F16;
     options.threads = 2;
     options.context = 64;
     Engine engine(open_model(golden.folder), options);
+    CHECK(right_kernels(engine, kernels));
     const std::vector<float> got = hidden(engine, golden.prompt("p48"), false);
     const Difference d = compare(got, golden.result("p48", "hidden"));
     CHECK(d.relative_l2 <= 5e-2);

@@ -13,7 +13,6 @@
 
 namespace bittern::runtime {
 
-inline const char *const kKernels[] = {"scalar", "default", "tuned"};
 inline const char *const kPrompts[] = {"p1", "p17", "p48", "praw"};
 
 inline bool same_bits(const std::vector<float> &a, const std::vector<float> &b) {
@@ -26,7 +25,9 @@ inline std::unique_ptr<Engine> open_golden(const Golden &golden, const std::stri
   options.kernels = parse_kernel_choice(kernels);
   options.threads = threads;
   options.context = context;
-  return std::make_unique<Engine>(open_model(golden.folder), options);
+  auto engine = std::make_unique<Engine>(open_model(golden.folder), options);
+  CHECK(right_kernels(*engine, kernels));
+  return engine;
 }
 
 // praw, whose tokens are random, leaves the rounding of activations to chance: there the whole is held, not the parts.
@@ -44,12 +45,11 @@ void check_every_way(const std::vector<std::string> &names, const char *what, co
     CAPTURE(name);
     const Golden golden(name);
     std::map<std::string, std::vector<float>> first;
-    for (const char *kernels : kKernels)
+    for (const char *kernels : golden_kernels())
       for (int threads : {1, 2}) {
         CAPTURE(kernels);
         CAPTURE(threads);
         const auto engine = open_golden(golden, kernels, threads);
-        CHECK(right_kernels(*engine, kernels));
         for (const char *prompt : kPrompts)
           for (bool one_by_one : {false, true}) {
             CAPTURE(prompt);

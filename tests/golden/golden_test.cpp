@@ -14,12 +14,13 @@ TEST_CASE("greedy tokens match up to strict_tokens") {
   for (const std::string &name : golden_names()) {
     CAPTURE(name);
     const Golden golden(name);
-    for (const char *kernels : kKernels) {
+    for (const char *kernels : golden_kernels()) {
       CAPTURE(kernels);
       EngineOptions options = fresh_weights();
       options.kernels = parse_kernel_choice(kernels);
       options.threads = 2;
       Engine engine(open_model(golden.folder), options);
+      CHECK(right_kernels(engine, kernels));
       for (const auto &[prompt, greedy] : golden.json.at("greedy16").items()) {
         CAPTURE(prompt);
         engine.reset();
@@ -39,7 +40,7 @@ TEST_CASE("f16 keys and values and the int8 head hold the tolerance of praw") {
   for (const std::string &name : golden_names()) {
     CAPTURE(name);
     const Golden golden(name);
-    for (const char *kernels : kKernels)
+    for (const char *kernels : golden_kernels())
       for (bool half : {false, true}) {
         CAPTURE(kernels);
         CAPTURE(half);

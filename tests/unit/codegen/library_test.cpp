@@ -9,10 +9,13 @@
 #include <map>
 
 #include "codegen/backend.h"
+#include "codegen/library/bittern_kernels.h"
 #include "compiler/error.h"
 #include "compiler/library.h"
+#include "runtime/abi/kernel_abi.h"
 #include "schedules/space.h"
 #include "tests/scratch_folder.h"
+#include "tests/unit/codegen/guarded_bytes.h"
 
 using namespace bittern;
 
@@ -44,7 +47,35 @@ std::map<std::string, int> defined_symbols(const std::string &object) {
   return found;
 }
 
+// A shape of the library without its kernels: what pack.c, which is part of this test, asks the others for.
+struct MadeUpShape {
+  static constexpr int64_t kTile = 2;
+  std::vector<int8_t> packed;  // trits as they came
+  bt_layout layout{};
+  bt_kernel kernel{};
+  const bt_kernel *row[1] = {&kernel};
+  static inline MadeUpShape *current = nullptr;
+
+  MadeUpShape(int64_t n, int64_t k) {
+    current = this;
+    layout.row_tile = kTile;
+    layout.pack = [](const int8_t *trits, int64_t stride, int64_t, int64_t rows, int64_t, int64_t cols, uint8_t *) {
+      for (int64_t r = 0; r < rows; ++r)
+        current->packed.insert(current->packed.end(), trits + r * stride, trits + r * stride + cols);
+    };
+    kernel.layout = &layout;
+    kernel.fixed[1] = n;
+    kernel.fixed[2] = k;
+  }
+  const bittern_kernels *handle() const { return reinterpret_cast<const bittern_kernels *>(row); }
+};
+
 }  // namespace
+
+extern "C" const bt_kernel *const *bittern_row_of(const bittern_kernels *kernels) {
+  return reinterpret_cast<const bt_kernel *const *>(kernels);
+}
+extern "C" bittern_status bittern_check_rows(const bt_kernel *const *, int64_t, int64_t) { return BITTERN_OK; }
 
 TEST_CASE("the C part links for every architecture and shows only its functions") {
   const test::ScratchFolder scratch;
@@ -79,4 +110,26 @@ TEST_CASE("the files beside the library name its version and architecture") {
     if (file.path.find("ConfigVersion") != std::string::npos) CHECK(file.bytes.find("aarch64") != std::string::npos);
   }
   CHECK(codegen::library_files("x86_64").size() == 4);
+}
+
+TEST_CASE("rows of codes are read to their last column: what the last byte has left over is no trit of theirs") {
+  constexpr int64_t kRows = 3;
+  for (int64_t k = 1; k <= 9; ++k) {
+    CAPTURE(k);
+    const int64_t bytes = (k + 3) / 4;
+    test::Guarded source(static_cast<size_t>(kRows * bytes), true);
+    std::memset(source.data(), 0xff, static_cast<size_t>(kRows * bytes));  // code 3 wherever no trit is written
+    std::vector<int8_t> trits;
+    for (int64_t i = 0; i < kRows * k; ++i) {
+      trits.push_back(static_cast<int8_t>(i % 3 - 1));
+      uint8_t &byte = source.data()[i / k * bytes + i % k / 4];
+      const int shift = static_cast<int>(2 * (i % k % 4));
+      byte = static_cast<uint8_t>((byte & ~(3 << shift)) | (trits.back() + 1) << shift);
+    }
+    MadeUpShape shape(kRows, k);
+    CHECK(bittern_pack(shape.handle(), BITTERN_CODES, source.data(), 0, kRows, &shape) == BITTERN_OK);
+    CHECK(shape.packed == trits);
+    source.data()[0] |= 3;
+    CHECK(bittern_pack(shape.handle(), BITTERN_CODES, source.data(), 0, kRows, &shape) == BITTERN_NOT_A_TRIT);
+  }
 }

@@ -275,6 +275,21 @@ TEST_CASE("interrupted, refused or too long: the conversation stays sound") {
   answer = session.answer("And?", quiet, interrupt);
   CHECK((answer.made.reason == StopReason::Context || answer.made.reason == StopReason::StopId));
   CHECK(session.messages().size() == 4);
+  // What was run before an answer that failed is not known any more: nothing of it is used again.
+  ChatSession failing(engine, *tokenizer, chat_template, greedy(), 6);
+  failing.set_system("Speak.");
+  failing.answer("Who?", quiet, interrupt);
+  failing.set_system("Be silent.");
+  struct Failure {};
+  CHECK_THROWS_AS(failing.answer("Who?", [](const std::string &) { throw Failure{}; }, interrupt), Failure);
+  failing.set_system("Speak.");
+  const std::vector<Message> kept = failing.messages();
+  answer = failing.answer("Why?", quiet, interrupt);
+  CHECK(answer.reused == 0);
+  Engine other(open_model(kDemo), engine_options(48));
+  ChatSession fresh(other, *tokenizer, chat_template, greedy(), 6);
+  fresh.set_messages(kept);
+  CHECK(answer.made.tokens == fresh.answer("Why?", quiet, interrupt).made.tokens);
   const ChatTemplate strict({"t", "{{ raise_exception('never') }}"}, {});
   ChatSession refusing(engine, *tokenizer, strict, greedy(), 5);
   CHECK_THROWS_WITH_AS(refusing.answer("x", quiet, interrupt), doctest::Contains("the template refuses: never"), Error);

@@ -166,6 +166,18 @@ TEST_CASE("limits end what would not end") {
             .find("limit of steps") != std::string::npos);
   CHECK(error_of("{% set n = namespace(s='x') %}{% for a in range(99) %}{% set n.s = n.s + n.s %}{% endfor %}")
             .find("limit of memory") != std::string::npos);
+  // What a loop walked over is given back when the loop ends, but not while the template keeps the loop.
+  jinja::Limits little;
+  little.memory = 4 << 20;
+  CHECK(error_of("{% for a in range(300) %}{% for b in range(10000) %}{% break %}{% endfor %}{% endfor %}",
+                 ordered_json::object(), little)
+            .find("no error") == 0);
+  CHECK(error_of("{% set n = namespace(l=[]) %}{% for a in range(300) %}{% for b in range(10000) %}{% set n.l = n.l + "
+                 "[loop] %}{% break %}{% endfor %}{% endfor %}",
+                 ordered_json::object(), little)
+            .find("limit of memory") != std::string::npos);
+  CHECK(render("{{ range(100000)|length }}") == "100000");
+  CHECK(error_of("{{ range(100001) }}").find("range: more than 100000 numbers") != std::string::npos);
   limits.output = 1000;
   CHECK(error_of("{% for a in range(1001) %}x{% endfor %}", ordered_json::object(), limits).find("limit of output") !=
         std::string::npos);
