@@ -123,8 +123,7 @@ Engine::State::State(std::unique_ptr<ModelSource> model, const EngineOptions &gi
       program(std::make_shared<const Program>(engine_program(*source, options))),
       most_tokens(std::min(kChunk, options.context * program->options.sequences)),
       pages(program->options.pages) {
-  const std::string cache =
-      options.prepacked_cache && prepacked_limit() > 0 ? cache_folder() + "/prepacked" : std::string();
+  const std::string cache = options.prepacked_cache ? prepacked_folder(options.warn) : std::string();
   device = std::make_unique<CpuDevice>(pool, options.kernels, cache, options.warn);
   device->upload(program, *source, most_tokens);
   for (int64_t i = 0; i < program->options.sequences; ++i)

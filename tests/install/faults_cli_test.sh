@@ -34,8 +34,8 @@ fails "No space left" into_full "$run" info -m "$demo"
 fails "No space left" into_full "$run" explain -m "$demo"
 fails "No space left" into_full "$run" --help
 fails "No space left" into_full "$bench" roof -t 1 --json
-fails "No space left" into_full "$tune" show --db "$scratch/fresh.sqlite" --json
-fails "No space left" into_full "$tune" verify --db "$scratch/fresh.sqlite" --json
+fails "No space left" into_full "$tune" show --json
+fails "No space left" into_full "$tune" verify --json
 fails "No space left" into_full "$convert" "$demo" --to bittern -o "$scratch/demo.bittern" --json --quiet
 closed() { "$@" >&-; }
 fails "cannot write" closed "$run" info -m "$demo"

@@ -18,6 +18,7 @@
 #include "runtime/io/atomic_file.h"
 #include "runtime/io/checksum.h"
 #include "runtime/io/sha256.h"
+#include "runtime/machine/machine.h"
 
 namespace bittern::runtime {
 namespace {
@@ -105,6 +106,14 @@ int64_t prepacked_limit() {
         (letter == '\0' || end[1] == '\0'))
       return static_cast<int64_t>(number * static_cast<double>(int64_t{1} << shift));
   throw Error(std::string("BITTERN_CACHE_LIMIT is not a size: \"") + text + "\" (example: 8G)");
+}
+
+std::string prepacked_folder(const Warn &warn) {
+  if (prepacked_limit() == 0) return {};
+  const std::string cache = cache_folder();
+  if (!cache.empty()) return cache + "/prepacked";
+  warn("there is no cache folder, since HOME is not set: packed weights are not kept");
+  return {};
 }
 
 Prepacked::Prepacked(std::string folder, const std::string &key, Warn warn)

@@ -35,4 +35,8 @@ class Prepacked {
 // 8 GiB when unset. 0 turns the cache off. Throws Error when the variable is not a size.
 int64_t prepacked_limit();
 
+// Where entries lie, "prepacked" in the cache folder. Empty when the cache is off, or when there is no cache folder,
+// which a warning says.
+std::string prepacked_folder(const Warn &warn);
+
 }  // namespace bittern::runtime
