@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "runtime/convert/convert.h"
-#include "runtime/convert/targets.h"
+#include "runtime/convert/format_writers.h"
 #include "tools/program.h"
 
 namespace {
@@ -14,7 +14,7 @@ using namespace bittern::runtime;
 
 std::string examples() {
   std::string text = "Formats:\n";
-  for (const Target &target : targets()) {
+  for (const FormatWriter &target : format_writers()) {
     std::string name = target.name;
     name.resize(12, ' ');
     text += "  " + name + " " + target.summary + "\n";
@@ -33,7 +33,7 @@ and renamed. What a format cannot hold exactly is refused, or told in a note (do
 
 std::vector<std::string> target_names() {
   std::vector<std::string> names;
-  for (const Target &target : targets()) names.emplace_back(target.name);
+  for (const FormatWriter &target : format_writers()) names.emplace_back(target.name);
   return names;
 }
 

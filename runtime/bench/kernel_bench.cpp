@@ -30,9 +30,9 @@ int8_t trit_at(int64_t n, int64_t k) {
 }
 
 // One problem: the operands of Y = A W^T, with as many copies of the weights as it takes to keep them out of caches.
-class Problem {
+class Workload {
  public:
-  Problem(ThreadPool &pool, const KernelSet &kernels, Shape shape, int64_t m)
+  Workload(ThreadPool &pool, const KernelSet &kernels, Shape shape, int64_t m)
       : pool_(pool), shape_(shape), m_(m), scratch_(pool.threads()) {
     // One layout serves every M, and decoding (M = 1) chooses it, as in the engine.
     const bt_layout *layout = kernels.find(Role::W2A8, {1, shape.n, shape.k})->layout;
@@ -146,7 +146,7 @@ KernelFigures bench_kernel(ThreadPool &pool, const KernelSet &kernels, Roof &roo
     throw Error(fmt::format("{} has more than {} weights, which is more than is measured here", print_shape(shape),
                             kMostWeights));
   }
-  Problem problem(pool, kernels, shape, m);
+  Workload problem(pool, kernels, shape, m);
   problem.check();
 
   // Rounds of one sample of each roof and about a millisecond of work, which is timed call by call.

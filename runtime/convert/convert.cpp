@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "runtime/convert/folder.h"
+#include "runtime/convert/format_writers.h"
 #include "runtime/convert/model_files.h"
 #include "runtime/convert/synthetic_tokenizer.h"
-#include "runtime/convert/targets.h"
 #include "runtime/convert/verify.h"
 #include "runtime/io/output_place.h"
 #include "runtime/io/progress_bar.h"
@@ -58,7 +58,7 @@ void run_convert(ConvertCommand command, const std::atomic<bool> &stop, std::FIL
   };
   command.options.note = note;
 
-  const Target &target = find_target(command.to);
+  const FormatWriter &target = find_format_writer(command.to);
   if (command.preset.empty()) refuse_same(command.in, command.out);
   const std::unique_ptr<ModelSource> source =
       command.preset.empty() ? open_model(command.in, command.options) : synthetic_model(command.preset);

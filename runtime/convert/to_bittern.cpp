@@ -3,7 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "runtime/convert/targets.h"
+#include "runtime/convert/format_writers.h"
 #include "runtime/io/checksum.h"
 #include "runtime/io/output_file.h"
 #include "runtime/model/base3.h"

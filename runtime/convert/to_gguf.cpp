@@ -11,10 +11,10 @@
 #include <cmath>
 #include <cstring>
 
+#include "runtime/convert/format_writers.h"
 #include "runtime/convert/gguf_encodings.h"
 #include "runtime/convert/gguf_metadata.h"
 #include "runtime/convert/gguf_tokens.h"
-#include "runtime/convert/targets.h"
 #include "runtime/io/float_formats.h"
 #include "runtime/io/output_file.h"
 #include "runtime/model/gguf_names.h"

@@ -2,8 +2,8 @@
 #include <fmt/format.h>
 
 #include "runtime/convert/folder.h"
+#include "runtime/convert/format_writers.h"
 #include "runtime/convert/hf_names.h"
-#include "runtime/convert/targets.h"
 #include "runtime/model/head_order.h"
 #include "runtime/model/int2_layout.h"
 #include "runtime/model/int2_names.h"

@@ -7,8 +7,8 @@
 #include <cmath>
 
 #include "runtime/convert/folder.h"
+#include "runtime/convert/format_writers.h"
 #include "runtime/convert/hf_names.h"
-#include "runtime/convert/targets.h"
 
 namespace bittern::runtime {
 namespace {

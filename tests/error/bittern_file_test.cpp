@@ -8,7 +8,7 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
-#include "runtime/convert/targets.h"
+#include "runtime/convert/format_writers.h"
 #include "runtime/io/checksum.h"
 #include "tests/error_message.h"
 #include "tests/load_all.h"
@@ -29,7 +29,7 @@ std::string read(const std::string &path) {
 void write(const ModelSource &source, const std::string &to, const std::string &path) {
   Work work(1, {}, nullptr);
   const ModelFiles files{{"tokenizer.json", "{}"}};
-  const Target &target = find_target(to);
+  const FormatWriter &target = find_format_writer(to);
   if (target.folder) std::filesystem::create_directory(path);
   target.write(Conversion{source, files, path, path, work, {}});
 }

@@ -5,7 +5,7 @@
 #include <map>
 
 #include "runtime/convert/convert.h"
-#include "runtime/convert/targets.h"
+#include "runtime/convert/format_writers.h"
 #include "runtime/engine/embed.h"
 #include "tests/error_message.h"
 #include "tests/golden/every_way.h"
@@ -95,7 +95,7 @@ TEST_CASE("goldens after conversion to every format that holds them") {
     // Four prompts of logits and the greedy texts, or of states and two vectors each.
     CHECK(original.size() == (name.starts_with("embed") ? 12 : 4 + golden.json.at("greedy16").size()));
     check_against_reference(original, golden);
-    for (const Target &target : targets()) {
+    for (const FormatWriter &target : format_writers()) {
       CAPTURE(target.name);
       const ScratchFolder scratch;
       if (!convert(golden.folder, target.name, scratch.path("model"))) continue;

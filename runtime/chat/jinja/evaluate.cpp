@@ -1,26 +1,26 @@
-// Expressions to values. evaluate() counts depth and turns a Problem into an Error that says where.
+// Expressions to values. evaluate() counts depth and turns a Fault into an Error that says where.
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "runtime/chat/jinja/machine.h"
-#include "runtime/chat/jinja/machine_guards.h"
+#include "runtime/chat/jinja/interpreter.h"
+#include "runtime/chat/jinja/interpreter_guards.h"
 #include "runtime/chat/jinja/operators.h"
 #include "runtime/chat/jinja/print.h"
 
 namespace bittern::runtime::jinja {
 
-Value Machine::evaluate(const Expression &expression) {
+Value Interpreter::evaluate(const Expression &expression) {
   const DepthGuard depth(*this, expression.at);
   try {
     work(0);
     return evaluate_inner(expression);
-  } catch (const Problem &problem) {
+  } catch (const Fault &problem) {
     fail(expression.at, problem.message);
   }
 }
 
-Value Machine::evaluate_inner(const Expression &expression) {
+Value Interpreter::evaluate_inner(const Expression &expression) {
   const std::vector<ExpressionPtr> &children = expression.children;
   switch (expression.kind) {
     case ExpressionKind::Constant:
@@ -85,14 +85,14 @@ Value Machine::evaluate_inner(const Expression &expression) {
   return {};
 }
 
-std::vector<Value> Machine::evaluate_all(const std::vector<ExpressionPtr> &expressions) {
+std::vector<Value> Interpreter::evaluate_all(const std::vector<ExpressionPtr> &expressions) {
   std::vector<Value> out;
   out.reserve(expressions.size());
   for (const ExpressionPtr &expression : expressions) out.push_back(evaluate(*expression));
   return out;
 }
 
-Value Machine::evaluate_dict(const Expression &expression) {
+Value Interpreter::evaluate_dict(const Expression &expression) {
   std::vector<std::pair<Value, Value>> entries;
   for (size_t i = 0; i < expression.children.size(); i += 2) {
     Value key = evaluate(*expression.children[i]);
@@ -101,7 +101,7 @@ Value Machine::evaluate_dict(const Expression &expression) {
   return dict(std::move(entries));
 }
 
-Value Machine::evaluate_compare(const Expression &expression) {
+Value Interpreter::evaluate_compare(const Expression &expression) {
   Value left = evaluate(*expression.children[0]);
   for (size_t i = 0; i < expression.operators.size(); ++i) {
     Value right = evaluate(*expression.children[i + 1]);
@@ -111,18 +111,18 @@ Value Machine::evaluate_compare(const Expression &expression) {
   return Value::boolean(true);
 }
 
-Value Machine::evaluate_slice(const Expression &expression) {
+Value Interpreter::evaluate_slice(const Expression &expression) {
   const Value object = evaluate(*expression.children[0]);
   Value bounds[3];
   for (size_t i = 0; i < 3; ++i) {
     if (!expression.children[i + 1]) continue;
     bounds[i] = evaluate(*expression.children[i + 1]);
-    if (bounds[i].is_undefined()) throw Problem{bounds[i].why_undefined()};
+    if (bounds[i].is_undefined()) throw Fault{bounds[i].why_undefined()};
   }
   return slice(*this, object, bounds[0], bounds[1], bounds[2]);
 }
 
-Arguments Machine::evaluate_arguments(const Expression &expression, size_t first) {
+Arguments Interpreter::evaluate_arguments(const Expression &expression, size_t first) {
   Arguments arguments;
   for (size_t i = first; i < expression.children.size(); ++i)
     arguments.positional.push_back(evaluate(*expression.children[i]));
@@ -130,17 +130,17 @@ Arguments Machine::evaluate_arguments(const Expression &expression, size_t first
   return arguments;
 }
 
-Value Machine::evaluate_call(const Expression &expression) {
+Value Interpreter::evaluate_call(const Expression &expression) {
   const Value callee = evaluate(*expression.children[0]);
   return call(callee, evaluate_arguments(expression, 1));
 }
 
-Value Machine::apply_filters(const Expression &filters, Value input) {
+Value Interpreter::apply_filters(const Expression &filters, Value input) {
   if (filters.children[0]) input = apply_filters(*filters.children[0], std::move(input));
   return filter(filters.name, input, evaluate_arguments(filters, 1));
 }
 
-Value Machine::lookup(std::string_view name) {
+Value Interpreter::lookup(std::string_view name) {
   for (const Scope *scope = scope_; scope; scope = scope->parent)
     for (const auto &[known, value] : scope->names)
       if (known == name) return value;

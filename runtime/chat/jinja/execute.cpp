@@ -3,25 +3,25 @@
 
 #include <algorithm>
 
-#include "runtime/chat/jinja/machine.h"
-#include "runtime/chat/jinja/machine_guards.h"
+#include "runtime/chat/jinja/interpreter.h"
+#include "runtime/chat/jinja/interpreter_guards.h"
 #include "runtime/chat/jinja/print.h"
 
 namespace bittern::runtime::jinja {
 
-Str Machine::run(const std::vector<StatementPtr> &body) {
+Str Interpreter::run(const std::vector<StatementPtr> &body) {
   const ScopeGuard scope(*this, nullptr);
   return capture(body);
 }
 
-void Machine::write(const Str &text) {
+void Interpreter::write(const Str &text) {
   output_ += static_cast<int64_t>(text.text.size());
   if (output_ > limits_.output) over("output");
   charge(text.text.size());
   out_->append(text);
 }
 
-Machine::Flow Machine::execute(const std::vector<StatementPtr> &body) {
+Interpreter::Flow Interpreter::execute(const std::vector<StatementPtr> &body) {
   for (const StatementPtr &statement : body) {
     const Flow flow = execute(*statement);
     if (flow != Flow::Normal) return flow;
@@ -29,7 +29,7 @@ Machine::Flow Machine::execute(const std::vector<StatementPtr> &body) {
   return Flow::Normal;
 }
 
-Machine::Flow Machine::execute(const Statement &statement) {
+Interpreter::Flow Interpreter::execute(const Statement &statement) {
   const DepthGuard depth(*this, statement.at);
   try {
     work(0);
@@ -71,19 +71,19 @@ Machine::Flow Machine::execute(const Statement &statement) {
       case StatementKind::Continue:
         return Flow::Continue;
     }
-  } catch (const Problem &problem) {
+  } catch (const Fault &problem) {
     fail(statement.at, problem.message);
   }
   return Flow::Normal;
 }
 
-Machine::Flow Machine::execute_if(const Statement &statement) {
+Interpreter::Flow Interpreter::execute_if(const Statement &statement) {
   for (size_t i = 0; i < statement.conditions.size(); ++i)
     if (evaluate(*statement.conditions[i]).truthy()) return execute(statement.bodies[i]);
   return statement.bodies.size() > statement.conditions.size() ? execute(statement.bodies.back()) : Flow::Normal;
 }
 
-Machine::Flow Machine::execute_for(const Statement &statement) {
+Interpreter::Flow Interpreter::execute_for(const Statement &statement) {
   std::vector<Value> items = items_of(evaluate(*statement.value));
   if (statement.condition) {
     std::vector<Value> kept;
@@ -115,7 +115,7 @@ Machine::Flow Machine::execute_for(const Statement &statement) {
   return execute(statement.bodies[1]);
 }
 
-void Machine::execute_set(const Statement &statement) {
+void Interpreter::execute_set(const Statement &statement) {
   if (statement.kind == StatementKind::Set) return assign(*statement.target, evaluate(*statement.value));
   Value value;
   {
@@ -126,21 +126,21 @@ void Machine::execute_set(const Statement &statement) {
   assign(*statement.target, value);
 }
 
-Machine::Flow Machine::execute_with(const Statement &statement) {
+Interpreter::Flow Interpreter::execute_with(const Statement &statement) {
   std::vector<Value> values = evaluate_all(statement.values);
   const ScopeGuard scope(*this, scope_);
   for (size_t i = 0; i < values.size(); ++i) assign(*statement.targets[i], values[i]);
   return execute(statement.bodies[0]);
 }
 
-void Machine::capture_scopes() {
+void Interpreter::capture_scopes() {
   for (Scope *scope = scope_; scope && !scope->captured; scope = scope->parent) {
     charge(sizeof(Scope) + 256);
     scope->captured = true;
   }
 }
 
-void Machine::execute_call_block(const Statement &statement) {
+void Interpreter::execute_call_block(const Statement &statement) {
   capture_scopes();
   const Value callee = evaluate(*statement.value->children[0]);
   Arguments arguments = evaluate_arguments(*statement.value, 1);
@@ -148,7 +148,7 @@ void Machine::execute_call_block(const Statement &statement) {
   write(to_text(*this, call(callee, arguments)));
 }
 
-Str Machine::capture(const std::vector<StatementPtr> &body) {
+Str Interpreter::capture(const std::vector<StatementPtr> &body) {
   Str text;
   Str *const before = std::exchange(out_, &text);
   struct Restore {
@@ -160,13 +160,13 @@ Str Machine::capture(const std::vector<StatementPtr> &body) {
   return text;
 }
 
-Value Machine::call_macro(const Callable &callable, const Arguments &arguments) {
+Value Interpreter::call_macro(const Callable &callable, const Arguments &arguments) {
   const Statement &macro = *callable.macro;
   const DepthGuard depth(*this, macro.at);
   const ScopeGuard scope(*this, callable.scope);
   const size_t count = macro.parameters.size();
   if (arguments.positional.size() > count)
-    throw Problem{fmt::format("macro '{}' takes not more than {} argument(s)", macro.name, count)};
+    throw Fault{fmt::format("macro '{}' takes not more than {} argument(s)", macro.name, count)};
   std::vector<const Value *> given(count);
   for (size_t i = 0; i < arguments.positional.size(); ++i) given[i] = &arguments.positional[i];
   for (const auto &[name, value] : arguments.named) {
@@ -174,12 +174,12 @@ Value Machine::call_macro(const Callable &callable, const Arguments &arguments) 
         std::find_if(macro.parameters.begin(), macro.parameters.end(),
                      [&, &wanted = name](const Parameter &parameter) { return parameter.name == wanted; });
     if (found == macro.parameters.end()) {
-      if (name != "caller") throw Problem{fmt::format("macro '{}' takes no argument '{}'", macro.name, name)};
+      if (name != "caller") throw Fault{fmt::format("macro '{}' takes no argument '{}'", macro.name, name)};
       set("caller", value);
       continue;
     }
     const Value *&slot = given[static_cast<size_t>(found - macro.parameters.begin())];
-    if (slot) throw Problem{fmt::format("macro '{}' is given '{}' twice", macro.name, name)};
+    if (slot) throw Fault{fmt::format("macro '{}' is given '{}' twice", macro.name, name)};
     slot = &value;
   }
   for (size_t i = 0; i < count; ++i) {
@@ -195,7 +195,7 @@ Value Machine::call_macro(const Callable &callable, const Arguments &arguments) 
   return string(std::move(text));
 }
 
-void Machine::assign(const Expression &target, const Value &value) {
+void Interpreter::assign(const Expression &target, const Value &value) {
   if (target.kind == ExpressionKind::Name) return set(target.name, value);
   if (target.kind == ExpressionKind::Attribute) {
     const Value object = evaluate(*target.children[0]);
@@ -219,7 +219,7 @@ void Machine::assign(const Expression &target, const Value &value) {
   for (size_t i = 0; i < items.size(); ++i) assign(*target.children[i], items[i]);
 }
 
-void Machine::set(std::string_view name, Value value) {
+void Interpreter::set(std::string_view name, Value value) {
   for (auto &[known, old] : scope_->names) {
     if (known != name) continue;
     old = std::move(value);

@@ -7,7 +7,7 @@
 #include <cmath>
 
 #include "runtime/chat/jinja/filters_sequence.h"
-#include "runtime/chat/jinja/machine.h"
+#include "runtime/chat/jinja/interpreter.h"
 #include "runtime/chat/jinja/operators.h"
 #include "runtime/chat/jinja/print.h"
 #include "runtime/chat/jinja/text.h"
@@ -17,45 +17,45 @@ namespace bittern::runtime::jinja {
 namespace {
 
 template <Str (*map)(const Str &)>
-Value text_filter(Machine &machine, const Value &input, const Arguments &arguments) {
+Value text_filter(Interpreter &interpreter, const Value &input, const Arguments &arguments) {
   no_arguments("this filter", arguments);
-  return machine.string(map(to_text(machine, input)));
+  return interpreter.string(map(to_text(interpreter, input)));
 }
 
-Value filter_string(Machine &machine, const Value &input, const Arguments &arguments) {
+Value filter_string(Interpreter &interpreter, const Value &input, const Arguments &arguments) {
   no_arguments("string", arguments);
-  return machine.string(to_text(machine, input));
+  return interpreter.string(to_text(interpreter, input));
 }
 
 // Values know no HTML here: nothing is ever escaped, so everything is safe.
-Value filter_safe(Machine &machine, const Value &input, const Arguments &arguments) {
+Value filter_safe(Interpreter &interpreter, const Value &input, const Arguments &arguments) {
   no_arguments("safe", arguments);
-  return machine.string(to_text(machine, input));
+  return interpreter.string(to_text(interpreter, input));
 }
 
-Value filter_trim(Machine &machine, const Value &input, const Arguments &arguments) {
+Value filter_trim(Interpreter &interpreter, const Value &input, const Arguments &arguments) {
   const Bound bound("trim", arguments, {"chars"});
   std::optional<Str> chars;
   if (bound.has(0) && !bound.get(0).is(Kind::None)) chars = bound.text(0, "");
-  return machine.string(strip(to_text(machine, input), chars, true, true));
+  return interpreter.string(strip(to_text(interpreter, input), chars, true, true));
 }
 
-Value filter_replace(Machine &machine, const Value &input, const Arguments &arguments) {
+Value filter_replace(Interpreter &interpreter, const Value &input, const Arguments &arguments) {
   const Bound bound("replace", arguments, {"old", "new", "count"});
   const int64_t count = bound.has(2) && bound.get(2).is(Kind::None) ? -1 : bound.integer(2, -1);
-  return machine.string(
-      replace(machine, to_text(machine, input), to_text(machine, bound.get(0)), to_text(machine, bound.get(1)), count));
+  return interpreter.string(replace(interpreter, to_text(interpreter, input), to_text(interpreter, bound.get(0)),
+                                    to_text(interpreter, bound.get(1)), count));
 }
 
-Value filter_indent(Machine &machine, const Value &input, const Arguments &arguments) {
+Value filter_indent(Interpreter &interpreter, const Value &input, const Arguments &arguments) {
   const Bound bound("indent", arguments, {"width", "first", "blank"});
-  if (!input.is(Kind::String)) throw Problem{fmt::format("indent needs a str, not {}", input.type_name())};
+  if (!input.is(Kind::String)) throw Fault{fmt::format("indent needs a str, not {}", input.type_name())};
   Str indention;
   if (bound.has(0) && bound.get(0).is(Kind::String)) {
     indention = bound.get(0).as_string();
   } else {
     const int64_t width = std::max<int64_t>(bound.integer(0, 4), 0);
-    machine.charge(static_cast<size_t>(width));
+    interpreter.charge(static_cast<size_t>(width));
     indention.append(std::string(static_cast<size_t>(width), ' '));
   }
   Str text = input.as_string();
@@ -65,20 +65,20 @@ Value filter_indent(Machine &machine, const Value &input, const Arguments &argum
   Str out;
   if (bound.flag(1, false)) out.append(indention);
   for (size_t i = 0; i < lines.size(); ++i) {
-    machine.charge(lines[i].text.size() + indention.text.size() + 1);
-    machine.work(indention.text.size());
+    interpreter.charge(lines[i].text.size() + indention.text.size() + 1);
+    interpreter.work(indention.text.size());
     if (i) out.append("\n");
     if (i && (blank || !lines[i].text.empty())) out.append(indention);
     out.append(lines[i]);
   }
-  return machine.string(std::move(out));
+  return interpreter.string(std::move(out));
 }
 
-Value filter_wordcount(Machine &machine, const Value &input, const Arguments &arguments) {
+Value filter_wordcount(Interpreter &interpreter, const Value &input, const Arguments &arguments) {
   no_arguments("wordcount", arguments);
   int64_t words = 0;
   bool inside = false;
-  for_each_character(to_text(machine, input).text, [&](char32_t c, size_t, size_t) {
+  for_each_character(to_text(interpreter, input).text, [&](char32_t c, size_t, size_t) {
     const bool letter = c == '_' || is_alphabetic(c) || is_decimal(c);
     words += letter && !inside;
     inside = letter;
@@ -86,15 +86,15 @@ Value filter_wordcount(Machine &machine, const Value &input, const Arguments &ar
   return Value::integer(words);
 }
 
-Value filter_default(Machine &, const Value &input, const Arguments &arguments) {
+Value filter_default(Interpreter &, const Value &input, const Arguments &arguments) {
   const Bound bound("default", arguments, {"default_value", "boolean"});
   if (!input.is_undefined() && !(bound.flag(1, false) && !input.truthy())) return input;
   return bound.has(0) ? bound.get(0) : Value::string("");
 }
 
-Value filter_length(Machine &machine, const Value &input, const Arguments &arguments) {
+Value filter_length(Interpreter &interpreter, const Value &input, const Arguments &arguments) {
   no_arguments("length", arguments);
-  return Value::integer(length_of(machine, input));
+  return Value::integer(length_of(interpreter, input));
 }
 
 // Python's int(str, base) and float(str): white space around, "_" between digits.
@@ -124,10 +124,10 @@ std::optional<int64_t> parse_int(std::string_view text, int64_t base) {
   uint64_t value = 0;
   const char *end = number.data() + number.size();
   const auto read = std::from_chars(number.data(), end, value, static_cast<int>(base));
-  if (read.ec == std::errc::result_out_of_range) throw Problem{"int: the number does not fit in 64 bits"};
+  if (read.ec == std::errc::result_out_of_range) throw Fault{"int: the number does not fit in 64 bits"};
   if (read.ec != std::errc() || read.ptr != end) return std::nullopt;
   if (value > static_cast<uint64_t>(INT64_MAX) + (negative ? 1 : 0))
-    throw Problem{"int: the number does not fit in 64 bits"};
+    throw Fault{"int: the number does not fit in 64 bits"};
   return negative ? static_cast<int64_t>(0 - value) : static_cast<int64_t>(value);
 }
 
@@ -146,18 +146,18 @@ std::optional<double> parse_float(std::string_view text) {
 }
 
 int64_t truncated(double value) {
-  if (std::isinf(value)) throw Problem{"cannot convert float infinity to integer"};
+  if (std::isinf(value)) throw Fault{"cannot convert float infinity to integer"};
   const double whole = std::trunc(value);
-  if (!(whole >= -0x1p63 && whole < 0x1p63)) throw Problem{"int: the number does not fit in 64 bits"};
+  if (!(whole >= -0x1p63 && whole < 0x1p63)) throw Fault{"int: the number does not fit in 64 bits"};
   return static_cast<int64_t>(whole);
 }
 
-Value filter_int(Machine &, const Value &input, const Arguments &arguments) {
+Value filter_int(Interpreter &, const Value &input, const Arguments &arguments) {
   const Bound bound("int", arguments, {"default", "base"});
   const Value otherwise = bound.has(0) ? bound.get(0) : Value::integer(0);
   const int64_t base = bound.integer(1, 10);
-  if (base < 2 || base > 36) throw Problem{"int: the base must be 2 to 36"};
-  if (input.is_undefined()) throw Problem{input.why_undefined()};
+  if (base < 2 || base > 36) throw Fault{"int: the base must be 2 to 36"};
+  if (input.is_undefined()) throw Fault{input.why_undefined()};
   if (input.is_integral()) return Value::integer(input.as_int());
   if (input.is(Kind::Float))
     return std::isnan(input.as_float()) ? otherwise : Value::integer(truncated(input.as_float()));
@@ -167,31 +167,31 @@ Value filter_int(Machine &, const Value &input, const Arguments &arguments) {
   return real && std::isfinite(*real) ? Value::integer(truncated(*real)) : otherwise;
 }
 
-Value filter_float(Machine &, const Value &input, const Arguments &arguments) {
+Value filter_float(Interpreter &, const Value &input, const Arguments &arguments) {
   const Bound bound("float", arguments, {"default"});
   const Value otherwise = bound.has(0) ? bound.get(0) : Value::real(0);
-  if (input.is_undefined()) throw Problem{input.why_undefined()};
+  if (input.is_undefined()) throw Fault{input.why_undefined()};
   if (input.is_number()) return Value::real(input.as_float());
   if (!input.is(Kind::String)) return otherwise;
   const auto value = parse_float(input.as_string().text);
   return value ? Value::real(*value) : otherwise;
 }
 
-Value filter_abs(Machine &, const Value &input, const Arguments &arguments) {
+Value filter_abs(Interpreter &, const Value &input, const Arguments &arguments) {
   no_arguments("abs", arguments);
   if (input.is(Kind::Float)) return Value::real(std::fabs(input.as_float()));
-  if (!input.is_integral()) throw Problem{fmt::format("bad operand type for abs(): '{}'", input.type_name())};
+  if (!input.is_integral()) throw Fault{fmt::format("bad operand type for abs(): '{}'", input.type_name())};
   return input.as_int() < 0 ? negate(input) : Value::integer(input.as_int());
 }
 
-Value filter_round(Machine &, const Value &input, const Arguments &arguments) {
+Value filter_round(Interpreter &, const Value &input, const Arguments &arguments) {
   const Bound bound("round", arguments, {"precision", "method"});
   const int64_t precision = bound.integer(0, 0);
   const std::string method = bound.text(1, "common").text;
   if (method != "common" && method != "ceil" && method != "floor")
-    throw Problem{"round: the method is common, ceil or floor"};
-  if (!input.is_number()) throw Problem{fmt::format("round needs a number, not {}", input.type_name())};
-  if (precision < 0 || precision > 300) throw Problem{"round: the precision must be 0 to 300"};
+    throw Fault{"round: the method is common, ceil or floor"};
+  if (!input.is_number()) throw Fault{fmt::format("round needs a number, not {}", input.type_name())};
+  if (precision < 0 || precision > 300) throw Fault{"round: the precision must be 0 to 300"};
   const double value = input.as_float();
   if (method != "common") {
     const double factor = std::pow(10.0, static_cast<double>(precision));
@@ -203,7 +203,7 @@ Value filter_round(Machine &, const Value &input, const Arguments &arguments) {
   return Value::real(std::strtod(fmt::format("{:.{}f}", value, precision).c_str(), nullptr));
 }
 
-Value filter_tojson(Machine &machine, const Value &input, const Arguments &arguments) {
+Value filter_tojson(Interpreter &interpreter, const Value &input, const Arguments &arguments) {
   const Bound bound("tojson", arguments, {"ensure_ascii", "indent", "separators", "sort_keys"});
   JsonStyle style;
   style.ensure_ascii = bound.flag(0, false);
@@ -216,14 +216,14 @@ Value filter_tojson(Machine &machine, const Value &input, const Arguments &argum
     style.item_separator.pop_back();  // "," alone
   }
   if (bound.has(2) && !bound.get(2).is(Kind::None)) {
-    const std::vector<Value> pair = machine.items_of(bound.get(2));
+    const std::vector<Value> pair = interpreter.items_of(bound.get(2));
     if (pair.size() != 2 || !pair[0].is(Kind::String) || !pair[1].is(Kind::String))
-      throw Problem{"tojson: 'separators' must be two strings"};
+      throw Fault{"tojson: 'separators' must be two strings"};
     style.item_separator = pair[0].as_string().text;
     style.key_separator = pair[1].as_string().text;
   }
   Str out;
-  append_json(machine, out, input, style);
+  append_json(interpreter, out, input, style);
   return Value::string(std::move(out));
 }
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <array>
 
-#include "runtime/chat/jinja/machine.h"
+#include "runtime/chat/jinja/interpreter.h"
 #include "runtime/chat/jinja/operators.h"
 #include "runtime/chat/jinja/print.h"
 #include "runtime/chat/jinja/text.h"
@@ -15,42 +15,42 @@ namespace bittern::runtime::jinja {
 namespace {
 
 template <Str (*map)(const Str &)>
-Value mapped(Machine &machine, const Value &self, const Arguments &arguments) {
+Value mapped(Interpreter &interpreter, const Value &self, const Arguments &arguments) {
   no_arguments("this method", arguments);
-  return machine.string(map(self.as_string()));
+  return interpreter.string(map(self.as_string()));
 }
 
 template <bool left, bool right>
-Value stripped(Machine &machine, const Value &self, const Arguments &arguments) {
+Value stripped(Interpreter &interpreter, const Value &self, const Arguments &arguments) {
   const Bound bound("strip", arguments, {"chars"});
   std::optional<Str> chars;
   if (bound.has(0) && !bound.get(0).is(Kind::None)) chars = bound.text(0, "");
-  return machine.string(strip(self.as_string(), chars, left, right));
+  return interpreter.string(strip(self.as_string(), chars, left, right));
 }
 
-Value strings(Machine &machine, std::vector<Str> parts) {
+Value strings(Interpreter &interpreter, std::vector<Str> parts) {
   std::vector<Value> out;
-  for (Str &part : parts) out.push_back(machine.string(std::move(part)));
-  return machine.list(std::move(out));
+  for (Str &part : parts) out.push_back(interpreter.string(std::move(part)));
+  return interpreter.list(std::move(out));
 }
 
 template <std::vector<Str> (*cut)(const Str &, const std::optional<Str> &, int64_t)>
-Value split_method(Machine &machine, const Value &self, const Arguments &arguments) {
+Value split_method(Interpreter &interpreter, const Value &self, const Arguments &arguments) {
   const Bound bound("split", arguments, {"sep", "maxsplit"});
   std::optional<Str> separator;
   if (bound.has(0) && !bound.get(0).is(Kind::None)) separator = bound.text(0, "");
-  return strings(machine, cut(self.as_string(), separator, bound.integer(1, -1)));
+  return strings(interpreter, cut(self.as_string(), separator, bound.integer(1, -1)));
 }
 
-Value str_splitlines(Machine &machine, const Value &self, const Arguments &arguments) {
+Value str_splitlines(Interpreter &interpreter, const Value &self, const Arguments &arguments) {
   const Bound bound("splitlines", arguments, {"keepends"});
-  return strings(machine, split_lines(self.as_string(), bound.flag(0, false)));
+  return strings(interpreter, split_lines(self.as_string(), bound.flag(0, false)));
 }
 
 // The part of the string that begin and end, in characters, leave; bytes.
-std::pair<size_t, size_t> window(Machine &machine, const Value &self, const Bound &bound) {
+std::pair<size_t, size_t> window(Interpreter &interpreter, const Value &self, const Bound &bound) {
   const std::string &text = self.as_string().text;
-  const int64_t size = length_of(machine, self);
+  const int64_t size = length_of(interpreter, self);
   const auto place = [&](size_t i, int64_t otherwise) {
     if (!bound.has(i) || bound.get(i).is(Kind::None)) return otherwise;
     const int64_t at = bound.integer(i, otherwise);
@@ -62,16 +62,15 @@ std::pair<size_t, size_t> window(Machine &machine, const Value &self, const Boun
 }
 
 template <bool at_end>
-Value affixed(Machine &machine, const Value &self, const Arguments &arguments) {
+Value affixed(Interpreter &interpreter, const Value &self, const Arguments &arguments) {
   const Bound bound(at_end ? "endswith" : "startswith", arguments, {"prefix", "start", "end"});
-  const auto [begin, end] = window(machine, self, bound);
+  const auto [begin, end] = window(interpreter, self, bound);
   if (begin > end) return Value::boolean(false);
   const std::string_view text = std::string_view(self.as_string().text).substr(begin, end - begin);
   const Value &affix = bound.get(0);
   const std::vector<Value> all = affix.is(Kind::Tuple) ? affix.as_items().items : std::vector<Value>{affix};
   for (const Value &one : all) {
-    if (!one.is(Kind::String))
-      throw Problem{fmt::format("startswith and endswith need a str, not {}", one.type_name())};
+    if (!one.is(Kind::String)) throw Fault{fmt::format("startswith and endswith need a str, not {}", one.type_name())};
     if (at_end ? text.ends_with(one.as_string().text) : text.starts_with(one.as_string().text))
       return Value::boolean(true);
   }
@@ -79,9 +78,9 @@ Value affixed(Machine &machine, const Value &self, const Arguments &arguments) {
 }
 
 template <bool from_right, bool must>
-Value find_method_of_str(Machine &machine, const Value &self, const Arguments &arguments) {
+Value find_method_of_str(Interpreter &interpreter, const Value &self, const Arguments &arguments) {
   const Bound bound("find", arguments, {"sub", "start", "end"});
-  const auto [begin, end] = window(machine, self, bound);
+  const auto [begin, end] = window(interpreter, self, bound);
   bound.get(0);
   const Str wanted = bound.text(0, "");
   size_t at = std::string_view::npos;
@@ -91,13 +90,13 @@ Value find_method_of_str(Machine &machine, const Value &self, const Arguments &a
     at = from_right ? text.rfind(wanted.text) : text.find(wanted.text);
   }
   if (at != std::string_view::npos) return Value::integer(length(all.substr(0, begin + at)));
-  if (must) throw Problem{"substring not found"};
+  if (must) throw Fault{"substring not found"};
   return Value::integer(-1);
 }
 
-Value str_count(Machine &machine, const Value &self, const Arguments &arguments) {
+Value str_count(Interpreter &interpreter, const Value &self, const Arguments &arguments) {
   const Bound bound("count", arguments, {"sub", "start", "end"});
-  const auto [begin, end] = window(machine, self, bound);
+  const auto [begin, end] = window(interpreter, self, bound);
   bound.get(0);
   const Str wanted = bound.text(0, "");
   if (begin > end) return Value::integer(0);
@@ -110,63 +109,64 @@ Value str_count(Machine &machine, const Value &self, const Arguments &arguments)
   return Value::integer(count);
 }
 
-Value str_replace(Machine &machine, const Value &self, const Arguments &arguments) {
+Value str_replace(Interpreter &interpreter, const Value &self, const Arguments &arguments) {
   const Bound bound("replace", arguments, {"old", "new", "count"});
   bound.get(0);
   bound.get(1);
-  return machine.string(replace(machine, self.as_string(), bound.text(0, ""), bound.text(1, ""), bound.integer(2, -1)));
+  return interpreter.string(
+      replace(interpreter, self.as_string(), bound.text(0, ""), bound.text(1, ""), bound.integer(2, -1)));
 }
 
-Value str_join(Machine &machine, const Value &self, const Arguments &arguments) {
+Value str_join(Interpreter &interpreter, const Value &self, const Arguments &arguments) {
   const Bound bound("join", arguments, {"iterable"});
   std::vector<Str> parts;
-  for (const Value &item : machine.items_of(bound.get(0))) {
-    if (!item.is(Kind::String)) throw Problem{fmt::format("join: expected str, found {}", item.type_name())};
+  for (const Value &item : interpreter.items_of(bound.get(0))) {
+    if (!item.is(Kind::String)) throw Fault{fmt::format("join: expected str, found {}", item.type_name())};
     parts.push_back(item.as_string());
   }
-  return machine.string(join(machine, self.as_string(), parts));
+  return interpreter.string(join(interpreter, self.as_string(), parts));
 }
 
 template <bool suffix>
-Value str_remove(Machine &machine, const Value &self, const Arguments &arguments) {
+Value str_remove(Interpreter &interpreter, const Value &self, const Arguments &arguments) {
   const Bound bound("removeprefix", arguments, {"affix"});
   bound.get(0);
   const Str affix = bound.text(0, ""), &text = self.as_string();
   const bool has = suffix ? text.text.ends_with(affix.text) : text.text.starts_with(affix.text);
   if (!has) return self;
-  return machine.string(suffix ? text.slice(0, text.text.size() - affix.text.size())
-                               : text.slice(affix.text.size(), text.text.size()));
+  return interpreter.string(suffix ? text.slice(0, text.text.size() - affix.text.size())
+                                   : text.slice(affix.text.size(), text.text.size()));
 }
 
 template <bool from_right>
-Value str_partition(Machine &machine, const Value &self, const Arguments &arguments) {
+Value str_partition(Interpreter &interpreter, const Value &self, const Arguments &arguments) {
   const Bound bound("partition", arguments, {"sep"});
   bound.get(0);
   const Str separator = bound.text(0, ""), &text = self.as_string();
-  if (separator.text.empty()) throw Problem{"empty separator"};
+  if (separator.text.empty()) throw Fault{"empty separator"};
   const size_t at = from_right ? text.text.rfind(separator.text) : text.text.find(separator.text);
   const Value empty = Value::string("");
   if (at == std::string::npos)
-    return from_right ? machine.tuple({empty, empty, self}) : machine.tuple({self, empty, empty});
+    return from_right ? interpreter.tuple({empty, empty, self}) : interpreter.tuple({self, empty, empty});
   const size_t end = at + separator.text.size();
-  return machine.tuple({machine.string(text.slice(0, at)), machine.string(text.slice(at, end)),
-                        machine.string(text.slice(end, text.text.size()))});
+  return interpreter.tuple({interpreter.string(text.slice(0, at)), interpreter.string(text.slice(at, end)),
+                            interpreter.string(text.slice(end, text.text.size()))});
 }
 
 template <bool (*test)(char32_t)>
-Value str_all(Machine &, const Value &self, const Arguments &arguments) {
+Value str_all(Interpreter &, const Value &self, const Arguments &arguments) {
   no_arguments("this method", arguments);
   return Value::boolean(all_characters(self.as_string(), test));
 }
 template <bool (*test)(const Str &)>
-Value str_test(Machine &, const Value &self, const Arguments &arguments) {
+Value str_test(Interpreter &, const Value &self, const Arguments &arguments) {
   no_arguments("this method", arguments);
   return Value::boolean(test(self.as_string()));
 }
 bool is_alphanumeric(char32_t c) { return is_alphabetic(c) || is_decimal(c); }
 
 // "{} {0} {name}" without conversions and format specifications.
-Value str_format(Machine &machine, const Value &self, const Arguments &arguments) {
+Value str_format(Interpreter &interpreter, const Value &self, const Arguments &arguments) {
   const Str &text = self.as_string();
   const std::string_view all = text.text;
   Str out;
@@ -185,7 +185,7 @@ Value str_format(Machine &machine, const Value &self, const Arguments &arguments
       continue;
     }
     const size_t end = all.find('}', at);
-    if (c == '}' || end == std::string_view::npos) throw Problem{"format: a single brace"};
+    if (c == '}' || end == std::string_view::npos) throw Fault{"format: a single brace"};
     const std::string_view field = all.substr(at + 1, end - at - 1);
     const Value *value = nullptr;
     if (field.empty() || field.find_first_not_of("0123456789") == std::string_view::npos) {
@@ -193,63 +193,63 @@ Value str_format(Machine &machine, const Value &self, const Arguments &arguments
       if (index < arguments.positional.size()) value = &arguments.positional[index];
     } else {
       if (field.find_first_of(":!.[") != std::string_view::npos)
-        throw Problem{fmt::format("format: the field '{{{}}}' is not supported", field)};
+        throw Fault{fmt::format("format: the field '{{{}}}' is not supported", field)};
       for (const auto &[name, argument] : arguments.named)
         if (name == field) value = &argument;
     }
-    if (!value) throw Problem{fmt::format("format: there is no argument for '{{{}}}'", field)};
-    const Str part = to_text(machine, *value);
-    machine.charge(part.text.size());
+    if (!value) throw Fault{fmt::format("format: there is no argument for '{{{}}}'", field)};
+    const Str part = to_text(interpreter, *value);
+    interpreter.charge(part.text.size());
     out.append(part);
     at = end + 1;
   }
-  return machine.string(std::move(out));
+  return interpreter.string(std::move(out));
 }
 
-Value list_index(Machine &machine, const Value &self, const Arguments &arguments) {
+Value list_index(Interpreter &interpreter, const Value &self, const Arguments &arguments) {
   const Bound bound("index", arguments, {"value"});
-  const std::vector<Value> items = machine.items_of(self);
+  const std::vector<Value> items = interpreter.items_of(self);
   for (size_t i = 0; i < items.size(); ++i)
-    if (equal(machine, items[i], bound.get(0))) return Value::integer(static_cast<int64_t>(i));
-  throw Problem{"the value is not in the list"};
+    if (equal(interpreter, items[i], bound.get(0))) return Value::integer(static_cast<int64_t>(i));
+  throw Fault{"the value is not in the list"};
 }
-Value list_count(Machine &machine, const Value &self, const Arguments &arguments) {
+Value list_count(Interpreter &interpreter, const Value &self, const Arguments &arguments) {
   const Bound bound("count", arguments, {"value"});
-  const std::vector<Value> items = machine.items_of(self);
-  return Value::integer(
-      std::count_if(items.begin(), items.end(), [&](const Value &item) { return equal(machine, item, bound.get(0)); }));
+  const std::vector<Value> items = interpreter.items_of(self);
+  return Value::integer(std::count_if(items.begin(), items.end(),
+                                      [&](const Value &item) { return equal(interpreter, item, bound.get(0)); }));
 }
-Value copy_of(Machine &, const Value &self, const Arguments &arguments) {
+Value copy_of(Interpreter &, const Value &self, const Arguments &arguments) {
   no_arguments("copy", arguments);
   return self;  // nothing can change either
 }
 
-Value dict_keys(Machine &machine, const Value &self, const Arguments &arguments) {
+Value dict_keys(Interpreter &interpreter, const Value &self, const Arguments &arguments) {
   no_arguments("keys", arguments);
-  return Value::view("dict_keys", machine.items_of(self));
+  return Value::view("dict_keys", interpreter.items_of(self));
 }
-Value dict_values(Machine &machine, const Value &self, const Arguments &arguments) {
+Value dict_values(Interpreter &interpreter, const Value &self, const Arguments &arguments) {
   no_arguments("values", arguments);
   std::vector<Value> out;
   for (const auto &[key, value] : self.as_dict().entries) out.push_back(value);
-  machine.charge(out.size() * sizeof(Value));
-  machine.work(out.size() * 8);
+  interpreter.charge(out.size() * sizeof(Value));
+  interpreter.work(out.size() * 8);
   return Value::view("dict_values", std::move(out));
 }
-Value dict_items(Machine &machine, const Value &self, const Arguments &arguments) {
+Value dict_items(Interpreter &interpreter, const Value &self, const Arguments &arguments) {
   no_arguments("items", arguments);
   std::vector<Value> out;
-  for (const auto &[key, value] : self.as_dict().entries) out.push_back(machine.tuple({key, value}));
+  for (const auto &[key, value] : self.as_dict().entries) out.push_back(interpreter.tuple({key, value}));
   return Value::view("dict_items", std::move(out));
 }
-Value dict_get(Machine &machine, const Value &self, const Arguments &arguments) {
+Value dict_get(Interpreter &interpreter, const Value &self, const Arguments &arguments) {
   const Bound bound("get", arguments, {"key", "default"});
-  if (const Value *value = find_key(machine, self.as_dict(), bound.get(0))) return *value;
+  if (const Value *value = find_key(interpreter, self.as_dict(), bound.get(0))) return *value;
   return bound.has(1) ? bound.get(1) : Value::none();
 }
 
-Value loop_cycle(Machine &, const Value &self, const Arguments &arguments) {
-  if (arguments.positional.empty()) throw Problem{"no items for cycling given"};
+Value loop_cycle(Interpreter &, const Value &self, const Arguments &arguments) {
+  if (arguments.positional.empty()) throw Fault{"no items for cycling given"};
   return arguments.positional[self.as_loop().index % arguments.positional.size()];
 }
 
@@ -318,8 +318,8 @@ constexpr Method kMethods[] = {
     {Kind::Loop, "cycle", loop_cycle},
 };
 
-Value refuse_change(Machine &, const Value &self, const Arguments &) {
-  throw Problem{fmt::format("this method would change a {}, which templates may not", self.type_name())};
+Value refuse_change(Interpreter &, const Value &self, const Arguments &) {
+  throw Fault{fmt::format("this method would change a {}, which templates may not", self.type_name())};
 }
 
 }  // namespace

@@ -15,12 +15,11 @@ namespace {
 
 [[noreturn]] void unsupported(std::string_view operation, const Value &a, const Value &b) {
   for (const Value *value : {&a, &b})
-    if (value->is_undefined()) throw Problem{value->why_undefined()};
-  throw Problem{
-      fmt::format("unsupported operand types for {}: '{}' and '{}'", operation, a.type_name(), b.type_name())};
+    if (value->is_undefined()) throw Fault{value->why_undefined()};
+  throw Fault{fmt::format("unsupported operand types for {}: '{}' and '{}'", operation, a.type_name(), b.type_name())};
 }
-[[noreturn]] void overflow() { throw Problem{"the result does not fit in a 64-bit integer"}; }
-[[noreturn]] void by_zero() { throw Problem{"division by zero"}; }
+[[noreturn]] void overflow() { throw Fault{"the result does not fit in a 64-bit integer"}; }
+[[noreturn]] void by_zero() { throw Fault{"division by zero"}; }
 
 int64_t floor_div(int64_t a, int64_t b) {
   if (b == 0) by_zero();
@@ -69,11 +68,11 @@ Value power(const Value &a, const Value &b) {
   if (a.is_integral() && b.is_integral() && b.as_int() >= 0)
     return Value::integer(integer_power(a.as_int(), b.as_int()));
   const double x = a.as_float(), y = b.as_float();
-  if (x == 0 && y < 0) throw Problem{"0.0 cannot be raised to a negative power"};
+  if (x == 0 && y < 0) throw Fault{"0.0 cannot be raised to a negative power"};
   if (x < 0 && y != std::floor(y) && std::isfinite(y) && std::isfinite(x))
-    throw Problem{"complex numbers are not supported"};
+    throw Fault{"complex numbers are not supported"};
   const double result = std::pow(x, y);
-  if (std::isinf(result) && std::isfinite(x) && std::isfinite(y)) throw Problem{"the result is too large"};
+  if (std::isinf(result) && std::isfinite(x) && std::isfinite(y)) throw Fault{"the result is too large"};
   return Value::real(result);
 }
 
@@ -100,14 +99,14 @@ Value numeric(std::string_view operation, const Value &a, const Value &b) {
   return Value::real(operation == "+" ? x + y : operation == "-" ? x - y : x * y);
 }
 
-Value repeat(Machine &machine, const Value &value, int64_t count) {
+Value repeat(Interpreter &interpreter, const Value &value, int64_t count) {
   count = std::max<int64_t>(count, 0);
   const auto size = static_cast<int64_t>(value.is(Kind::String) ? value.as_string().text.size()
                                                                 : value.as_items().items.size() * sizeof(Value));
   int64_t total = 0;
-  if (__builtin_mul_overflow(size, count, &total)) throw Problem{"the result is too long"};
-  machine.charge(static_cast<size_t>(total));
-  machine.work(static_cast<size_t>(total));
+  if (__builtin_mul_overflow(size, count, &total)) throw Fault{"the result is too long"};
+  interpreter.charge(static_cast<size_t>(total));
+  interpreter.work(static_cast<size_t>(total));
   if (value.is(Kind::String)) {
     Str out;
     if (size != 0)
@@ -123,16 +122,16 @@ Value repeat(Machine &machine, const Value &value, int64_t count) {
 
 bool is_sequence(const Value &value) { return value.is(Kind::String) || value.is(Kind::List) || value.is(Kind::Tuple); }
 
-Value add_sequences(Machine &machine, const Value &a, const Value &b) {
+Value add_sequences(Interpreter &interpreter, const Value &a, const Value &b) {
   if (a.is(Kind::String)) {
-    machine.work(a.as_string().text.size() + b.as_string().text.size());
+    interpreter.work(a.as_string().text.size() + b.as_string().text.size());
     Str out = a.as_string();
     out.append(b.as_string());
-    return machine.string(std::move(out));
+    return interpreter.string(std::move(out));
   }
   std::vector<Value> items = a.as_items().items;
   items.insert(items.end(), b.as_items().items.begin(), b.as_items().items.end());
-  return a.is(Kind::List) ? machine.list(std::move(items)) : machine.tuple(std::move(items));
+  return a.is(Kind::List) ? interpreter.list(std::move(items)) : interpreter.tuple(std::move(items));
 }
 
 // An int and a float exactly, as Python compares them.
@@ -152,27 +151,27 @@ std::partial_ordering order_numbers(const Value &a, const Value &b) {
   return a.as_float() <=> b.as_float();
 }
 
-std::partial_ordering order_values(Machine &machine, const Value &a, const Value &b) {
-  machine.work(0);
+std::partial_ordering order_values(Interpreter &interpreter, const Value &a, const Value &b) {
+  interpreter.work(0);
   if (a.is_number() && b.is_number()) return order_numbers(a, b);
   if (a.is(Kind::String) && b.is(Kind::String)) {
-    machine.work(std::min(a.as_string().text.size(), b.as_string().text.size()));
+    interpreter.work(std::min(a.as_string().text.size(), b.as_string().text.size()));
     const int difference = a.as_string().text.compare(b.as_string().text);  // bytes order as code points do
     return difference <=> 0;
   }
   if (a.kind() == b.kind() && (a.is(Kind::List) || a.is(Kind::Tuple))) {
     const auto &x = a.as_items().items, &y = b.as_items().items;
     for (size_t i = 0; i < std::min(x.size(), y.size()); ++i)
-      if (!equal(machine, x[i], y[i])) return order_values(machine, x[i], y[i]);
+      if (!equal(interpreter, x[i], y[i])) return order_values(interpreter, x[i], y[i]);
     return x.size() <=> y.size();
   }
   unsupported("<", a, b);
 }
 
-bool equal_items(Machine &machine, const std::vector<Value> &a, const std::vector<Value> &b) {
+bool equal_items(Interpreter &interpreter, const std::vector<Value> &a, const std::vector<Value> &b) {
   if (a.size() != b.size()) return false;
   for (size_t i = 0; i < a.size(); ++i)
-    if (!a[i].same(b[i]) && !equal(machine, a[i], b[i])) return false;
+    if (!a[i].same(b[i]) && !equal(interpreter, a[i], b[i])) return false;
   return true;
 }
 
@@ -181,25 +180,25 @@ bool equal_ranges(const RangeData &a, const RangeData &b) {
 }
 
 void check_key(const Value &key) {
-  if (key.is(Kind::List) || key.is(Kind::Dict)) throw Problem{fmt::format("unhashable type: '{}'", key.type_name())};
+  if (key.is(Kind::List) || key.is(Kind::Dict)) throw Fault{fmt::format("unhashable type: '{}'", key.type_name())};
   if (key.is(Kind::Tuple))
     for (const Value &item : key.as_items().items) check_key(item);
 }
 
 int64_t slice_bound(const Value &value, const char *what) {
   if (!value.is_integral())
-    throw Problem{fmt::format("slice {} must be an integer or None, not {}", what, value.type_name())};
+    throw Fault{fmt::format("slice {} must be an integer or None, not {}", what, value.type_name())};
   return value.as_int();
 }
 
 }  // namespace
 
-Value arithmetic(Machine &machine, std::string_view operation, const Value &a, const Value &b) {
+Value arithmetic(Interpreter &interpreter, std::string_view operation, const Value &a, const Value &b) {
   if (a.is_number() && b.is_number()) return numeric(operation, a, b);
-  if (operation == "+" && a.kind() == b.kind() && is_sequence(a)) return add_sequences(machine, a, b);
-  if (operation == "*" && is_sequence(a) && b.is_integral()) return repeat(machine, a, b.as_int());
-  if (operation == "*" && is_sequence(b) && a.is_integral()) return repeat(machine, b, a.as_int());
-  if (operation == "%" && a.is(Kind::String)) throw Problem{"printf-style formatting with % is not supported"};
+  if (operation == "+" && a.kind() == b.kind() && is_sequence(a)) return add_sequences(interpreter, a, b);
+  if (operation == "*" && is_sequence(a) && b.is_integral()) return repeat(interpreter, a, b.as_int());
+  if (operation == "*" && is_sequence(b) && a.is_integral()) return repeat(interpreter, b, a.as_int());
+  if (operation == "%" && a.is(Kind::String)) throw Fault{"printf-style formatting with % is not supported"};
   unsupported(operation, a, b);
 }
 
@@ -209,19 +208,19 @@ Value negate(const Value &value) {
     return Value::integer(-value.as_int());
   }
   if (value.is(Kind::Float)) return Value::real(-value.as_float());
-  if (value.is_undefined()) throw Problem{value.why_undefined()};
-  throw Problem{fmt::format("bad operand type for unary -: '{}'", value.type_name())};
+  if (value.is_undefined()) throw Fault{value.why_undefined()};
+  throw Fault{fmt::format("bad operand type for unary -: '{}'", value.type_name())};
 }
 
 Value positive(const Value &value) {
   if (value.is_integral()) return Value::integer(value.as_int());
   if (value.is(Kind::Float)) return value;
-  if (value.is_undefined()) throw Problem{value.why_undefined()};
-  throw Problem{fmt::format("bad operand type for unary +: '{}'", value.type_name())};
+  if (value.is_undefined()) throw Fault{value.why_undefined()};
+  throw Fault{fmt::format("bad operand type for unary +: '{}'", value.type_name())};
 }
 
-bool equal(Machine &machine, const Value &a, const Value &b) {
-  machine.work(0);
+bool equal(Interpreter &interpreter, const Value &a, const Value &b) {
+  interpreter.work(0);
   if (a.is_number() && b.is_number()) return order_numbers(a, b) == std::partial_ordering::equivalent;
   if (a.kind() != b.kind()) return false;
   switch (a.kind()) {
@@ -229,19 +228,19 @@ bool equal(Machine &machine, const Value &a, const Value &b) {
     case Kind::None:
       return true;
     case Kind::String:
-      machine.work(a.as_string().text.size());
+      interpreter.work(a.as_string().text.size());
       return a.as_string().text == b.as_string().text;
     case Kind::List:
     case Kind::Tuple:
-      return equal_items(machine, a.as_items().items, b.as_items().items);
+      return equal_items(interpreter, a.as_items().items, b.as_items().items);
     case Kind::View:
       return a.as_items().view == b.as_items().view && a.as_items().view != std::string_view("dict_values") &&
-             equal_items(machine, a.as_items().items, b.as_items().items);
+             equal_items(interpreter, a.as_items().items, b.as_items().items);
     case Kind::Dict: {
       if (a.as_dict().entries.size() != b.as_dict().entries.size()) return false;
       return std::all_of(a.as_dict().entries.begin(), a.as_dict().entries.end(), [&](const auto &entry) {
-        const Value *other = find_key(machine, b.as_dict(), entry.first);
-        return other && (other->same(entry.second) || equal(machine, entry.second, *other));
+        const Value *other = find_key(interpreter, b.as_dict(), entry.first);
+        return other && (other->same(entry.second) || equal(interpreter, entry.second, *other));
       });
     }
     case Kind::Range:
@@ -251,49 +250,49 @@ bool equal(Machine &machine, const Value &a, const Value &b) {
   }
 }
 
-bool less(Machine &machine, const Value &a, const Value &b) {
-  return order_values(machine, a, b) == std::partial_ordering::less;
+bool less(Interpreter &interpreter, const Value &a, const Value &b) {
+  return order_values(interpreter, a, b) == std::partial_ordering::less;
 }
 
-bool compare(Machine &machine, std::string_view operation, const Value &a, const Value &b) {
-  if (operation == "==") return equal(machine, a, b);
-  if (operation == "!=") return !equal(machine, a, b);
-  if (operation == "in") return contains(machine, b, a);
-  if (operation == "notin") return !contains(machine, b, a);
-  const std::partial_ordering order = order_values(machine, a, b);
+bool compare(Interpreter &interpreter, std::string_view operation, const Value &a, const Value &b) {
+  if (operation == "==") return equal(interpreter, a, b);
+  if (operation == "!=") return !equal(interpreter, a, b);
+  if (operation == "in") return contains(interpreter, b, a);
+  if (operation == "notin") return !contains(interpreter, b, a);
+  const std::partial_ordering order = order_values(interpreter, a, b);
   if (operation == "<") return order < 0;
   if (operation == "<=") return order <= 0;
   if (operation == ">") return order > 0;
   return order >= 0;
 }
 
-bool contains(Machine &machine, const Value &container, const Value &item) {
+bool contains(Interpreter &interpreter, const Value &container, const Value &item) {
   if (container.is(Kind::String)) {
     if (!item.is(Kind::String)) {
-      if (item.is_undefined()) throw Problem{item.why_undefined()};
-      throw Problem{fmt::format("'in <string>' requires string as left operand, not {}", item.type_name())};
+      if (item.is_undefined()) throw Fault{item.why_undefined()};
+      throw Fault{fmt::format("'in <string>' requires string as left operand, not {}", item.type_name())};
     }
-    machine.work(container.as_string().text.size());
+    interpreter.work(container.as_string().text.size());
     return container.as_string().text.find(item.as_string().text) != std::string::npos;
   }
-  if (container.is(Kind::Dict)) return find_key(machine, container.as_dict(), item) != nullptr;
+  if (container.is(Kind::Dict)) return find_key(interpreter, container.as_dict(), item) != nullptr;
   if (container.is(Kind::Iterator)) {  // consumed up to the match
     IteratorData &iterator = container.as_iterator();
     while (iterator.next < iterator.items.size())
-      if (equal(machine, iterator.items[iterator.next++], item)) return true;
+      if (equal(interpreter, iterator.items[iterator.next++], item)) return true;
     return false;
   }
-  const std::vector<Value> items = machine.items_of(container);
+  const std::vector<Value> items = interpreter.items_of(container);
   return std::any_of(items.begin(), items.end(),
-                     [&](const Value &value) { return value.same(item) || equal(machine, value, item); });
+                     [&](const Value &value) { return value.same(item) || equal(interpreter, value, item); });
 }
 
-int64_t length_of(Machine &machine, const Value &value) {
+int64_t length_of(Interpreter &interpreter, const Value &value) {
   switch (value.kind()) {
     case Kind::Undefined:
       return 0;
     case Kind::String:
-      machine.work(value.as_string().text.size());
+      interpreter.work(value.as_string().text.size());
       return length(value.as_string().text);
     case Kind::List:
     case Kind::Tuple:
@@ -306,20 +305,21 @@ int64_t length_of(Machine &machine, const Value &value) {
     case Kind::Loop:
       return static_cast<int64_t>(value.as_loop().items.size());
     default:
-      throw Problem{fmt::format("object of type '{}' has no len()", value.type_name())};
+      throw Fault{fmt::format("object of type '{}' has no len()", value.type_name())};
   }
 }
 
-Value slice(Machine &machine, const Value &value, const Value &begin, const Value &end, const Value &step_value) {
+Value slice(Interpreter &interpreter, const Value &value, const Value &begin, const Value &end,
+            const Value &step_value) {
   if (!is_sequence(value) && !value.is(Kind::Range)) {
-    if (value.is_undefined()) throw Problem{value.why_undefined()};
-    throw Problem{fmt::format("a '{}' cannot be sliced", value.type_name())};
+    if (value.is_undefined()) throw Fault{value.why_undefined()};
+    throw Fault{fmt::format("a '{}' cannot be sliced", value.type_name())};
   }
   const auto absent = [](const Value &bound) { return bound.is_undefined() || bound.is(Kind::None); };
-  const int64_t size = length_of(machine, value);
+  const int64_t size = length_of(interpreter, value);
   // A longer step than the value picks the first item alone, as size + 1 does.
   const int64_t step = absent(step_value) ? 1 : std::clamp(slice_bound(step_value, "step"), -size - 1, size + 1);
-  if (step == 0) throw Problem{"slice step cannot be zero"};
+  if (step == 0) throw Fault{"slice step cannot be zero"};
   const int64_t low = step > 0 ? 0 : -1, high = step > 0 ? size : size - 1;
   const auto place = [&](const Value &bound, int64_t otherwise, const char *what) {
     if (absent(bound)) return otherwise;
@@ -339,47 +339,47 @@ Value slice(Machine &machine, const Value &value, const Value &begin, const Valu
     if (step == 1) {
       const size_t from = byte_of(string.text, first),
                    to = from + byte_of(std::string_view(string.text).substr(from), count);
-      return machine.string(string.slice(from, to));
+      return interpreter.string(string.slice(from, to));
     }
     std::vector<size_t> starts;
     for_each_character(string.text, [&](char32_t, size_t at, size_t) { starts.push_back(at); });
     starts.push_back(string.text.size());
-    machine.charge(starts.size() * sizeof(size_t));
+    interpreter.charge(starts.size() * sizeof(size_t));
     Str out;
     for (int64_t i = 0; i < count; ++i) {
-      machine.work(0);
+      interpreter.work(0);
       const auto at = static_cast<size_t>(first + i * step);
       out.append(string.slice(starts[at], starts[at + 1]));
     }
-    return machine.string(std::move(out));
+    return interpreter.string(std::move(out));
   }
   std::vector<Value> items;
   for (int64_t i = 0; i < count; ++i) items.push_back(value.as_items().items[static_cast<size_t>(first + i * step)]);
-  return value.is(Kind::List) ? machine.list(std::move(items)) : machine.tuple(std::move(items));
+  return value.is(Kind::List) ? interpreter.list(std::move(items)) : interpreter.tuple(std::move(items));
 }
 
-const Value *find_key(Machine &machine, const Entries &dict, const Value &key) {
+const Value *find_key(Interpreter &interpreter, const Entries &dict, const Value &key) {
   check_key(key);
   for (const auto &[name, value] : dict.entries)
-    if (equal(machine, name, key)) return &value;
+    if (equal(interpreter, name, key)) return &value;
   return nullptr;
 }
 
-void set_key(Machine &machine, std::vector<std::pair<Value, Value>> &entries, Value key, Value value) {
+void set_key(Interpreter &interpreter, std::vector<std::pair<Value, Value>> &entries, Value key, Value value) {
   check_key(key);
   for (auto &[name, old] : entries) {
-    if (!equal(machine, name, key)) continue;
+    if (!equal(interpreter, name, key)) continue;
     old = std::move(value);
     return;
   }
   entries.emplace_back(std::move(key), std::move(value));
 }
 
-std::vector<Value> characters(Machine &machine, const Str &string) {
+std::vector<Value> characters(Interpreter &interpreter, const Str &string) {
   std::vector<Value> out;
   for_each_character(string.text, [&](char32_t, size_t begin, size_t end) {
-    machine.work(0);
-    out.push_back(machine.string(string.slice(begin, end)));
+    interpreter.work(0);
+    out.push_back(interpreter.string(string.slice(begin, end)));
   });
   return out;
 }

@@ -14,16 +14,16 @@
 namespace bittern::runtime::jinja {
 namespace {
 
-void put(Machine &machine, Str &out, std::string_view plain) {
-  machine.work(plain.size());
-  machine.charge(plain.size());
+void put(Interpreter &interpreter, Str &out, std::string_view plain) {
+  interpreter.work(plain.size());
+  interpreter.charge(plain.size());
   out.append(plain);
 }
 
 // A quoted string is marked as a whole when any of it is.
-void put_quoted(Machine &machine, Str &out, const Str &string, const std::string &quoted) {
-  machine.work(quoted.size());
-  machine.charge(quoted.size());
+void put_quoted(Interpreter &interpreter, Str &out, const Str &string, const std::string &quoted) {
+  interpreter.work(quoted.size());
+  interpreter.charge(quoted.size());
   out.append(quoted, string.marked());
 }
 
@@ -70,14 +70,14 @@ std::string json_string(std::string_view text, bool ensure_ascii) {
   return out + '"';
 }
 
-void append_items(Machine &machine, Str &out, const std::vector<Value> &items, std::string_view open,
+void append_items(Interpreter &interpreter, Str &out, const std::vector<Value> &items, std::string_view open,
                   std::string_view close) {
-  put(machine, out, open);
+  put(interpreter, out, open);
   for (size_t i = 0; i < items.size(); ++i) {
-    if (i) put(machine, out, ", ");
-    append_repr(machine, out, items[i]);
+    if (i) put(interpreter, out, ", ");
+    append_repr(interpreter, out, items[i]);
   }
-  put(machine, out, close);
+  put(interpreter, out, close);
 }
 
 std::string json_key(const Value &key) {
@@ -91,7 +91,7 @@ std::string json_key(const Value &key) {
     case Kind::Float:
       return float_text(key.as_float());
     default:
-      throw Problem{fmt::format("tojson: keys must be str, int, float, bool or None, not {}", key.type_name())};
+      throw Fault{fmt::format("tojson: keys must be str, int, float, bool or None, not {}", key.type_name())};
   }
 }
 
@@ -102,44 +102,45 @@ std::string json_float(double value) {
   return float_text(value);
 }
 
-void new_line(Machine &machine, Str &out, const JsonStyle &style, int level) {
-  put(machine, out, "\n");
-  for (int i = 0; i < level; ++i) put(machine, out, *style.indent);
+void new_line(Interpreter &interpreter, Str &out, const JsonStyle &style, int level) {
+  put(interpreter, out, "\n");
+  for (int i = 0; i < level; ++i) put(interpreter, out, *style.indent);
 }
 
-void append_json_object(Machine &machine, Str &out, const Entries &dict, const JsonStyle &style, int level) {
-  if (dict.entries.empty()) return put(machine, out, "{}");
+void append_json_object(Interpreter &interpreter, Str &out, const Entries &dict, const JsonStyle &style, int level) {
+  if (dict.entries.empty()) return put(interpreter, out, "{}");
   std::vector<const std::pair<Value, Value> *> entries;
   for (const auto &entry : dict.entries) entries.push_back(&entry);
   if (style.sort_keys)
     std::stable_sort(entries.begin(), entries.end(),
-                     [&](const auto *a, const auto *b) { return less(machine, a->first, b->first); });
-  put(machine, out, "{");
+                     [&](const auto *a, const auto *b) { return less(interpreter, a->first, b->first); });
+  put(interpreter, out, "{");
   for (size_t i = 0; i < entries.size(); ++i) {
-    if (i) put(machine, out, style.item_separator);
-    if (style.indent) new_line(machine, out, style, level + 1);
+    if (i) put(interpreter, out, style.item_separator);
+    if (style.indent) new_line(interpreter, out, style, level + 1);
     const Value &key = entries[i]->first;
     if (key.is(Kind::String))
-      put_quoted(machine, out, key.as_string(), json_string(key.as_string().text, style.ensure_ascii));
+      put_quoted(interpreter, out, key.as_string(), json_string(key.as_string().text, style.ensure_ascii));
     else
-      put(machine, out, '"' + json_key(key) + '"');
-    put(machine, out, style.key_separator);
-    append_json(machine, out, entries[i]->second, style, level + 1);
+      put(interpreter, out, '"' + json_key(key) + '"');
+    put(interpreter, out, style.key_separator);
+    append_json(interpreter, out, entries[i]->second, style, level + 1);
   }
-  if (style.indent) new_line(machine, out, style, level);
-  put(machine, out, "}");
+  if (style.indent) new_line(interpreter, out, style, level);
+  put(interpreter, out, "}");
 }
 
-void append_json_array(Machine &machine, Str &out, const std::vector<Value> &items, const JsonStyle &style, int level) {
-  if (items.empty()) return put(machine, out, "[]");
-  put(machine, out, "[");
+void append_json_array(Interpreter &interpreter, Str &out, const std::vector<Value> &items, const JsonStyle &style,
+                       int level) {
+  if (items.empty()) return put(interpreter, out, "[]");
+  put(interpreter, out, "[");
   for (size_t i = 0; i < items.size(); ++i) {
-    if (i) put(machine, out, style.item_separator);
-    if (style.indent) new_line(machine, out, style, level + 1);
-    append_json(machine, out, items[i], style, level + 1);
+    if (i) put(interpreter, out, style.item_separator);
+    if (style.indent) new_line(interpreter, out, style, level + 1);
+    append_json(interpreter, out, items[i], style, level + 1);
   }
-  if (style.indent) new_line(machine, out, style, level);
-  put(machine, out, "]");
+  if (style.indent) new_line(interpreter, out, style, level);
+  put(interpreter, out, "]");
 }
 
 }  // namespace
@@ -167,78 +168,79 @@ std::string float_text(double value) {
          digits.substr(static_cast<size_t>(exponent) + 1);
 }
 
-Str to_text(Machine &machine, const Value &value) {
+Str to_text(Interpreter &interpreter, const Value &value) {
   if (value.is(Kind::String)) {
-    machine.work(value.as_string().text.size());
+    interpreter.work(value.as_string().text.size());
     return value.as_string();
   }
   Str out;
-  if (!value.is_undefined()) append_repr(machine, out, value);
+  if (!value.is_undefined()) append_repr(interpreter, out, value);
   return out;
 }
 
-void append_repr(Machine &machine, Str &out, const Value &value) {
+void append_repr(Interpreter &interpreter, Str &out, const Value &value) {
   switch (value.kind()) {
     case Kind::Undefined:
-      return put(machine, out, "Undefined");
+      return put(interpreter, out, "Undefined");
     case Kind::None:
-      return put(machine, out, "None");
+      return put(interpreter, out, "None");
     case Kind::Bool:
-      return put(machine, out, value.as_int() ? "True" : "False");
+      return put(interpreter, out, value.as_int() ? "True" : "False");
     case Kind::Int:
-      return put(machine, out, fmt::format("{}", value.as_int()));
+      return put(interpreter, out, fmt::format("{}", value.as_int()));
     case Kind::Float:
-      return put(machine, out, float_text(value.as_float()));
+      return put(interpreter, out, float_text(value.as_float()));
     case Kind::String:
-      return put_quoted(machine, out, value.as_string(), repr_of(value.as_string().text));
+      return put_quoted(interpreter, out, value.as_string(), repr_of(value.as_string().text));
     case Kind::List:
-      return append_items(machine, out, value.as_items().items, "[", "]");
+      return append_items(interpreter, out, value.as_items().items, "[", "]");
     case Kind::Tuple:
-      return append_items(machine, out, value.as_items().items, "(", value.as_items().items.size() == 1 ? ",)" : ")");
+      return append_items(interpreter, out, value.as_items().items, "(",
+                          value.as_items().items.size() == 1 ? ",)" : ")");
     case Kind::View:
-      return append_items(machine, out, value.as_items().items, std::string(value.as_items().view) + "([", "])");
+      return append_items(interpreter, out, value.as_items().items, std::string(value.as_items().view) + "([", "])");
     case Kind::Range: {
       const RangeData &range = value.as_range();
-      put(machine, out, fmt::format("range({}, {}", range.start, range.stop));
-      if (range.step != 1) put(machine, out, fmt::format(", {}", range.step));
-      return put(machine, out, ")");
+      put(interpreter, out, fmt::format("range({}, {}", range.start, range.stop));
+      if (range.step != 1) put(interpreter, out, fmt::format(", {}", range.step));
+      return put(interpreter, out, ")");
     }
     case Kind::Dict: {
-      put(machine, out, "{");
+      put(interpreter, out, "{");
       bool first = true;
       for (const auto &[key, item] : value.as_dict().entries) {
-        if (!first) put(machine, out, ", ");
+        if (!first) put(interpreter, out, ", ");
         first = false;
-        append_repr(machine, out, key);
-        put(machine, out, ": ");
-        append_repr(machine, out, item);
+        append_repr(interpreter, out, key);
+        put(interpreter, out, ": ");
+        append_repr(interpreter, out, item);
       }
-      return put(machine, out, "}");
+      return put(interpreter, out, "}");
     }
     default:
-      throw Problem{fmt::format("a {} has no text of its own (a list made of it has: |list)", value.type_name())};
+      throw Fault{fmt::format("a {} has no text of its own (a list made of it has: |list)", value.type_name())};
   }
 }
 
-void append_json(Machine &machine, Str &out, const Value &value, const JsonStyle &style, int level) {
+void append_json(Interpreter &interpreter, Str &out, const Value &value, const JsonStyle &style, int level) {
   switch (value.kind()) {
     case Kind::None:
-      return put(machine, out, "null");
+      return put(interpreter, out, "null");
     case Kind::Bool:
-      return put(machine, out, value.as_int() ? "true" : "false");
+      return put(interpreter, out, value.as_int() ? "true" : "false");
     case Kind::Int:
-      return put(machine, out, fmt::format("{}", value.as_int()));
+      return put(interpreter, out, fmt::format("{}", value.as_int()));
     case Kind::Float:
-      return put(machine, out, json_float(value.as_float()));
+      return put(interpreter, out, json_float(value.as_float()));
     case Kind::String:
-      return put_quoted(machine, out, value.as_string(), json_string(value.as_string().text, style.ensure_ascii));
+      return put_quoted(interpreter, out, value.as_string(), json_string(value.as_string().text, style.ensure_ascii));
     case Kind::List:
     case Kind::Tuple:
-      return append_json_array(machine, out, value.as_items().items, style, level);
+      return append_json_array(interpreter, out, value.as_items().items, style, level);
     case Kind::Dict:
-      return append_json_object(machine, out, value.as_dict(), style, level);
+      return append_json_object(interpreter, out, value.as_dict(), style, level);
     default:
-      throw Problem{fmt::format("tojson: a value of type {} is not JSON", value.type_name())};
+      throw Fault{fmt::format("tojson: a value of type {} is not JSON", value.type_name())};
   }
 }
 

@@ -4,24 +4,24 @@
 #include <optional>
 #include <string>
 
-#include "runtime/chat/jinja/machine.h"
+#include "runtime/chat/jinja/interpreter.h"
 
 namespace bittern::runtime::jinja {
 
 // Shortest decimal that reads back as the same double, in Python's layout: "1.0", "1e-05", "inf".
 std::string float_text(double value);
 
-// str(value); undefined is "". Throws Problem for what Python prints as an address.
-Str to_text(Machine &machine, const Value &value);
+// str(value); undefined is "". Throws Fault for what Python prints as an address.
+Str to_text(Interpreter &interpreter, const Value &value);
 // repr(value).
-void append_repr(Machine &machine, Str &out, const Value &value);
+void append_repr(Interpreter &interpreter, Str &out, const Value &value);
 
 struct JsonStyle {
   std::optional<std::string> indent;  // a level's; none: one line
   std::string item_separator = ", ", key_separator = ": ";
   bool sort_keys = false, ensure_ascii = false;
 };
-// json.dumps(value). Throws Problem for what JSON cannot hold.
-void append_json(Machine &machine, Str &out, const Value &value, const JsonStyle &style, int level = 0);
+// json.dumps(value). Throws Fault for what JSON cannot hold.
+void append_json(Interpreter &interpreter, Str &out, const Value &value, const JsonStyle &style, int level = 0);
 
 }  // namespace bittern::runtime::jinja

@@ -12,8 +12,8 @@ Template::Template(std::string name, std::string_view text)
 
 Str Template::render(const Value &context, const std::function<std::tm()> &clock, const Limits &limits) const {
   if (!context.is(Kind::Dict)) throw Error(source_.name + ": the context of a template must be a dict");
-  Machine machine(source_, limits, clock, context);
-  return machine.run(body_);
+  Interpreter interpreter(source_, limits, clock, context);
+  return interpreter.run(body_);
 }
 
 }  // namespace bittern::runtime::jinja

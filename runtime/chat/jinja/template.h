@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "runtime/chat/jinja/machine.h"
+#include "runtime/chat/jinja/interpreter.h"
 
 namespace bittern::runtime::jinja {
 

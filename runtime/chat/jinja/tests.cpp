@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "runtime/chat/jinja/machine.h"
+#include "runtime/chat/jinja/interpreter.h"
 #include "runtime/chat/jinja/operators.h"
 #include "runtime/chat/jinja/print.h"
 #include "runtime/chat/jinja/text.h"
@@ -12,50 +12,50 @@ namespace bittern::runtime::jinja {
 namespace {
 
 template <Kind... kinds>
-bool is_kind(Machine &, const Value &value, const Arguments &arguments) {
+bool is_kind(Interpreter &, const Value &value, const Arguments &arguments) {
   no_arguments("this test", arguments);
   return (value.is(kinds) || ...);
 }
-bool is_defined(Machine &, const Value &value, const Arguments &arguments) {
+bool is_defined(Interpreter &, const Value &value, const Arguments &arguments) {
   no_arguments("defined", arguments);
   return !value.is_undefined();
 }
 template <bool wanted>
-bool is_bool(Machine &, const Value &value, const Arguments &arguments) {
+bool is_bool(Interpreter &, const Value &value, const Arguments &arguments) {
   no_arguments("this test", arguments);
   return value.is(Kind::Bool) && (value.as_int() != 0) == wanted;
 }
 template <int64_t wanted>
-bool is_parity(Machine &machine, const Value &value, const Arguments &arguments) {
+bool is_parity(Interpreter &interpreter, const Value &value, const Arguments &arguments) {
   no_arguments("this test", arguments);
-  return equal(machine, arithmetic(machine, "%", value, Value::integer(2)), Value::integer(wanted));
+  return equal(interpreter, arithmetic(interpreter, "%", value, Value::integer(2)), Value::integer(wanted));
 }
-bool is_divisibleby(Machine &machine, const Value &value, const Arguments &arguments) {
+bool is_divisibleby(Interpreter &interpreter, const Value &value, const Arguments &arguments) {
   const Bound bound("divisibleby", arguments, {"num"});
-  return equal(machine, arithmetic(machine, "%", value, bound.get(0)), Value::integer(0));
+  return equal(interpreter, arithmetic(interpreter, "%", value, bound.get(0)), Value::integer(0));
 }
 // The operators, as one character or two of them.
 template <char first, char second>
-bool is_compared(Machine &machine, const Value &value, const Arguments &arguments) {
+bool is_compared(Interpreter &interpreter, const Value &value, const Arguments &arguments) {
   constexpr char kName[] = {first, second, '\0'};
   const Bound bound(kName, arguments, {"other"});
-  return compare(machine, kName, value, bound.get(0));
+  return compare(interpreter, kName, value, bound.get(0));
 }
-bool is_in(Machine &machine, const Value &value, const Arguments &arguments) {
+bool is_in(Interpreter &interpreter, const Value &value, const Arguments &arguments) {
   const Bound bound("in", arguments, {"seq"});
-  return contains(machine, bound.get(0), value);
+  return contains(interpreter, bound.get(0), value);
 }
-bool is_sameas(Machine &, const Value &value, const Arguments &arguments) {
+bool is_sameas(Interpreter &, const Value &value, const Arguments &arguments) {
   const Bound bound("sameas", arguments, {"other"});
   return value.same(bound.get(0));
 }
 template <bool (*test)(const Str &)>
-bool is_case(Machine &machine, const Value &value, const Arguments &arguments) {
+bool is_case(Interpreter &interpreter, const Value &value, const Arguments &arguments) {
   no_arguments("this test", arguments);
-  return test(to_text(machine, value));
+  return test(to_text(interpreter, value));
 }
 template <bool tests>
-bool is_known(Machine &, const Value &value, const Arguments &arguments) {
+bool is_known(Interpreter &, const Value &value, const Arguments &arguments) {
   no_arguments("this test", arguments);
   if (!value.is(Kind::String)) return false;
   return tests ? find_test(value.as_string().text) != nullptr : find_filter(value.as_string().text) != nullptr;

@@ -58,7 +58,7 @@ std::pair<size_t, size_t> next_space(std::string_view text, size_t at) {
 }
 
 void check_separator(const Str &separator) {
-  if (separator.text.empty()) throw Problem{"empty separator"};
+  if (separator.text.empty()) throw Fault{"empty separator"};
 }
 
 size_t line_break(std::string_view text, size_t at) {
@@ -132,14 +132,14 @@ Str strip(const Str &text, const std::optional<Str> &chars, bool left, bool righ
   return text.slice(begin, end);
 }
 
-Str replace(Machine &machine, const Str &text, const Str &from, const Str &to, int64_t count) {
+Str replace(Interpreter &interpreter, const Str &text, const Str &from, const Str &to, int64_t count) {
   const std::string_view all = text.text;
-  machine.work(all.size());
+  interpreter.work(all.size());
   Str out;
   size_t done = 0;
   const auto put = [&](size_t end) {
-    machine.charge(end - done + to.text.size());
-    machine.work(to.text.size());
+    interpreter.charge(end - done + to.text.size());
+    interpreter.work(to.text.size());
     out.append(text.slice(done, end));
     out.append(to);
   };
@@ -242,11 +242,11 @@ std::vector<Str> split_lines(const Str &text, bool keep_ends) {
   return out;
 }
 
-Str join(Machine &machine, const Str &separator, const std::vector<Str> &parts) {
+Str join(Interpreter &interpreter, const Str &separator, const std::vector<Str> &parts) {
   Str out;
   for (size_t i = 0; i < parts.size(); ++i) {
-    machine.charge(parts[i].text.size() + separator.text.size());
-    machine.work(parts[i].text.size() + separator.text.size());
+    interpreter.charge(parts[i].text.size() + separator.text.size());
+    interpreter.work(parts[i].text.size() + separator.text.size());
     if (i) out.append(separator);
     out.append(parts[i]);
   }

@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-#include "runtime/chat/jinja/machine.h"
+#include "runtime/chat/jinja/interpreter.h"
 
 namespace bittern::runtime::jinja {
 
@@ -17,12 +17,12 @@ Str title_words(const Str &text);  // Jinja's filter: words end at white space, 
 // Without `chars` white space; with it, any of its characters.
 Str strip(const Str &text, const std::optional<Str> &chars, bool left, bool right);
 // `count` < 0: all.
-Str replace(Machine &machine, const Str &text, const Str &from, const Str &to, int64_t count);
-// Without `separator` at runs of white space. `most` < 0: no limit. Throws Problem for an empty separator.
+Str replace(Interpreter &interpreter, const Str &text, const Str &from, const Str &to, int64_t count);
+// Without `separator` at runs of white space. `most` < 0: no limit. Throws Fault for an empty separator.
 std::vector<Str> split(const Str &text, const std::optional<Str> &separator, int64_t most);
 std::vector<Str> split_from_right(const Str &text, const std::optional<Str> &separator, int64_t most);
 std::vector<Str> split_lines(const Str &text, bool keep_ends);
-Str join(Machine &machine, const Str &separator, const std::vector<Str> &parts);
+Str join(Interpreter &interpreter, const Str &separator, const std::vector<Str> &parts);
 
 bool all_characters(const Str &text, bool (*test)(char32_t));  // false for ""
 bool is_lower_text(const Str &text);

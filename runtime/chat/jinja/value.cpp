@@ -10,7 +10,7 @@ namespace {
 
 // Depth of something that holds these; refuses what is nested too deep.
 int depth_above(int deepest) {
-  if (deepest >= kMaxDepth) throw Problem{fmt::format("values are nested more than {} deep", kMaxDepth)};
+  if (deepest >= kMaxDepth) throw Fault{fmt::format("values are nested more than {} deep", kMaxDepth)};
   return deepest + 1;
 }
 int deepest_of(const std::vector<Value> &items) {

@@ -18,7 +18,7 @@
 namespace bittern::runtime::jinja {
 
 class Value;
-class Machine;
+class Interpreter;
 struct Statement;
 struct Scope;
 
@@ -96,7 +96,7 @@ class Value {
   static Value real(double value);
   static Value string(Str text);
   static Value string(std::string text) { return string(Str{std::move(text), {}}); }
-  // These throw Problem when values are nested deeper than kMaxDepth.
+  // These throw Fault when values are nested deeper than kMaxDepth.
   static Value list(std::vector<Value> items) { return sequence(Kind::List, std::move(items)); }
   static Value tuple(std::vector<Value> items) { return sequence(Kind::Tuple, std::move(items)); }
   static Value view(const char *name, std::vector<Value> items);
@@ -148,7 +148,7 @@ class Value {
 };
 
 struct Arguments;
-using Native = Value (*)(Machine &, const Value &self, const Arguments &);
+using Native = Value (*)(Interpreter &, const Value &self, const Arguments &);
 
 // What `x(...)` calls: a macro, a method bound to a value, or a global function.
 struct Callable {
@@ -159,8 +159,8 @@ struct Callable {
   Value self;
 };
 
-// What went wrong, without the place: the machine adds it. Caught where an expression is evaluated.
-struct Problem {
+// What went wrong, without the place: the interpreter adds it. Caught where an expression is evaluated.
+struct Fault {
   std::string message;
 };
 

@@ -8,10 +8,10 @@
 #include <iterator>
 #include <set>
 
+#include "runtime/convert/format_writers.h"
 #include "runtime/convert/gguf_encodings.h"
 #include "runtime/convert/hf_names.h"
 #include "runtime/convert/synthetic_tokenizer.h"
-#include "runtime/convert/targets.h"
 #include "runtime/convert/verify.h"
 #include "runtime/io/output_place.h"
 #include "runtime/model/base3.h"
@@ -47,7 +47,7 @@ Written write(const ModelSource &source, const std::string &to, const std::strin
   Written written;
   Work work(1, {}, nullptr);
   Conversion conversion{source, files, path, path, work, [&](const std::string &n) { written.notes.push_back(n); }};
-  const Target &target = find_target(to);
+  const FormatWriter &target = find_format_writer(to);
   target.check(conversion);
   if (target.folder) std::filesystem::create_directory(path);
   target.write(conversion);
@@ -305,7 +305,7 @@ TEST_CASE("what a format cannot hold is refused by name, with the format that ca
   CHECK(contains(refusal(huge, "gguf-f16"), "layer 0 q: a scale of 100000 is outside float16"));
   huge.scale = 1e-9f;
   CHECK(contains(refusal(huge, "gguf-f16"), "outside float16"));
-  CHECK(contains(message([] { find_target("gguf"); }), "no format 'gguf' (formats: bittern, gguf-i2_s,"));
+  CHECK(contains(message([] { find_format_writer("gguf"); }), "no format 'gguf' (formats: bittern, gguf-i2_s,"));
 }
 
 TEST_CASE("the comparison finds any difference") {

@@ -28,16 +28,16 @@ struct Arguments {
   std::vector<std::pair<std::string, Value>> named;
 };
 
-// The arguments by the names of parameters. Throws Problem for a name that is not one, too many, or one given twice.
+// The arguments by the names of parameters. Throws Fault for a name that is not one, too many, or one given twice.
 class Bound {
  public:
   Bound(const char *what, const Arguments &arguments, std::span<const char *const> names);
   Bound(const char *what, const Arguments &arguments, std::initializer_list<const char *> names)
       : Bound(what, arguments, std::span(names.begin(), names.size())) {}
   bool has(size_t i) const { return values_[i] != nullptr; }
-  // The argument; throws Problem when it is missing.
+  // The argument; throws Fault when it is missing.
   const Value &get(size_t i) const;
-  // Arguments with a default. Throw Problem when the type is another.
+  // Arguments with a default. Throw Fault when the type is another.
   int64_t integer(size_t i, int64_t otherwise) const;
   bool flag(size_t i, bool otherwise) const;
   Str text(size_t i, std::string_view otherwise) const;
@@ -48,7 +48,7 @@ class Bound {
   std::vector<const Value *> values_;
 };
 
-// Throws Problem when there are any.
+// Throws Fault when there are any.
 inline void no_arguments(const char *what, const Arguments &arguments) {
   const Bound none(what, arguments, std::initializer_list<const char *>{});
 }
@@ -59,16 +59,16 @@ struct Scope {
   bool captured = false;  // a macro was defined in it or below: it outlives its block
 };
 
-class Machine {
+class Interpreter {
  public:
-  Machine(const Source &source, const Limits &limits, std::function<std::tm()> clock, const Value &context);
-  ~Machine();
-  Machine(const Machine &) = delete;
-  Machine &operator=(const Machine &) = delete;
+  Interpreter(const Source &source, const Limits &limits, std::function<std::tm()> clock, const Value &context);
+  ~Interpreter();
+  Interpreter(const Interpreter &) = delete;
+  Interpreter &operator=(const Interpreter &) = delete;
 
   Str run(const std::vector<StatementPtr> &body);
 
-  // Count towards the limits; throw Problem beyond them. `bytes` that are looked at cost a fraction of a step each.
+  // Count towards the limits; throw Fault beyond them. `bytes` that are looked at cost a fraction of a step each.
   void work(size_t bytes) {
     const auto steps = static_cast<int64_t>(bytes / 32) + 1;
     if (steps > limits_.steps - steps_) over("steps");
@@ -87,7 +87,7 @@ class Machine {
   Value dict(std::vector<std::pair<Value, Value>> entries);
   Value make_namespace(std::vector<std::pair<std::string, Value>> attributes);
 
-  // What a `for` would walk over. Throws Problem for what Python cannot iterate. Empties iterators.
+  // What a `for` would walk over. Throws Fault for what Python cannot iterate. Empties iterators.
   std::vector<Value> items_of(const Value &value);
   // x.name and x[key]; undefined when there is no such thing.
   Value attribute(const Value &object, std::string_view name);
@@ -150,17 +150,17 @@ class Machine {
 // The tables of names.
 struct FilterRow {
   std::string_view name;
-  Value (*apply)(Machine &, const Value &input, const Arguments &);
+  Value (*apply)(Interpreter &, const Value &input, const Arguments &);
 };
 struct TestRow {
   std::string_view name;
-  bool (*apply)(Machine &, const Value &input, const Arguments &);
+  bool (*apply)(Interpreter &, const Value &input, const Arguments &);
 };
 const FilterRow *find_filter(std::string_view name);
 const TestRow *find_test(std::string_view name);
 // A global function, or undefined.
 Value find_global(std::string_view name);
-// A method of the value's type; null when it has none. Throws Problem for methods that would change the value.
+// A method of the value's type; null when it has none. Throws Fault for methods that would change the value.
 Native find_method(const Value &value, std::string_view name);
 
 }  // namespace bittern::runtime::jinja

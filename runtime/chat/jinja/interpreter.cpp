@@ -1,5 +1,5 @@
 // What evaluation, filters, tests and methods share: limits, making values, iteration, look-up and calls.
-#include "runtime/chat/jinja/machine.h"
+#include "runtime/chat/jinja/interpreter.h"
 
 #include <fmt/format.h>
 
@@ -13,79 +13,80 @@ namespace bittern::runtime::jinja {
 Bound::Bound(const char *what, const Arguments &arguments, std::span<const char *const> names)
     : what_(what), names_(names.begin(), names.end()), values_(names.size()) {
   if (arguments.positional.size() > names.size())
-    throw Problem{fmt::format("{} takes at most {} argument{}, {} are given", what, names.size(),
-                              names.size() == 1 ? "" : "s", arguments.positional.size())};
+    throw Fault{fmt::format("{} takes at most {} argument{}, {} are given", what, names.size(),
+                            names.size() == 1 ? "" : "s", arguments.positional.size())};
   for (size_t i = 0; i < arguments.positional.size(); ++i) values_[i] = &arguments.positional[i];
   for (const auto &[name, value] : arguments.named) {
     const auto found = std::find_if(names_.begin(), names_.end(), [&](const char *known) { return name == known; });
-    if (found == names_.end()) throw Problem{fmt::format("{} has no parameter '{}'", what, name)};
+    if (found == names_.end()) throw Fault{fmt::format("{} has no parameter '{}'", what, name)};
     const Value *&slot = values_[static_cast<size_t>(found - names_.begin())];
-    if (slot) throw Problem{fmt::format("{} is given '{}' twice", what, name)};
+    if (slot) throw Fault{fmt::format("{} is given '{}' twice", what, name)};
     slot = &value;
   }
 }
 
 const Value &Bound::get(size_t i) const {
-  if (!values_[i]) throw Problem{fmt::format("{} needs '{}'", what_, names_[i])};
+  if (!values_[i]) throw Fault{fmt::format("{} needs '{}'", what_, names_[i])};
   return *values_[i];
 }
 int64_t Bound::integer(size_t i, int64_t otherwise) const {
   if (!values_[i]) return otherwise;
   if (!values_[i]->is_integral())
-    throw Problem{fmt::format("{}: '{}' must be an int, not {}", what_, names_[i], values_[i]->type_name())};
+    throw Fault{fmt::format("{}: '{}' must be an int, not {}", what_, names_[i], values_[i]->type_name())};
   return values_[i]->as_int();
 }
 bool Bound::flag(size_t i, bool otherwise) const { return values_[i] ? values_[i]->truthy() : otherwise; }
 Str Bound::text(size_t i, std::string_view otherwise) const {
   if (!values_[i]) return Str{std::string(otherwise), {}};
   if (!values_[i]->is(Kind::String))
-    throw Problem{fmt::format("{}: '{}' must be a str, not {}", what_, names_[i], values_[i]->type_name())};
+    throw Fault{fmt::format("{}: '{}' must be a str, not {}", what_, names_[i], values_[i]->type_name())};
   return values_[i]->as_string();
 }
 
-Machine::Machine(const Source &source, const Limits &limits, std::function<std::tm()> clock, const Value &context)
+Interpreter::Interpreter(const Source &source, const Limits &limits, std::function<std::tm()> clock,
+                         const Value &context)
     : source_(source), limits_(limits), clock_(std::move(clock)), context_(context) {}
 
-Machine::~Machine() {
+Interpreter::~Interpreter() {
   for (const auto &space : namespaces_) space->attributes.clear();
 }
 
-void Machine::over(const char *limit) const {
-  throw Problem{fmt::format("the template takes more than its limit of {}", limit)};
+void Interpreter::over(const char *limit) const {
+  throw Fault{fmt::format("the template takes more than its limit of {}", limit)};
 }
 
-Value Machine::string(Str text) {
+Value Interpreter::string(Str text) {
   charge(text.text.size() + sizeof(Str));
   work(text.text.size());
   return Value::string(std::move(text));
 }
-Value Machine::list(std::vector<Value> items) {
+Value Interpreter::list(std::vector<Value> items) {
   charge((items.size() + 2) * sizeof(Value));
   work(items.size() * 8);
   return Value::list(std::move(items));
 }
-Value Machine::tuple(std::vector<Value> items) {
+Value Interpreter::tuple(std::vector<Value> items) {
   charge((items.size() + 2) * sizeof(Value));
   work(items.size() * 8);
   return Value::tuple(std::move(items));
 }
-Value Machine::iterator(std::vector<Value> items) {
+Value Interpreter::iterator(std::vector<Value> items) {
   charge((items.size() + 2) * sizeof(Value));
   work(items.size() * 8);
   return Value::iterator(std::move(items));
 }
-Value Machine::dict(std::vector<std::pair<Value, Value>> entries) {
+Value Interpreter::dict(std::vector<std::pair<Value, Value>> entries) {
   charge((entries.size() + 1) * 2 * sizeof(Value));
   work(entries.size() * 16);
   return Value::dict(std::move(entries));
 }
-Value Machine::make_namespace(std::vector<std::pair<std::string, Value>> attributes) {
+Value Interpreter::make_namespace(std::vector<std::pair<std::string, Value>> attributes) {
   charge((attributes.size() + 1) * 2 * sizeof(Value) + sizeof(NamespaceData));
   namespaces_.push_back(std::make_shared<NamespaceData>(NamespaceData{std::move(attributes)}));
   return Value::space(namespaces_.back());
 }
 
-std::vector<Value> Machine::items_of(const Value &value) {
+std::vector<Value> Interpreter::items_of(const Value &value) {
   std::vector<Value> out;
   switch (value.kind()) {
     case Kind::Undefined:
@@ -112,15 +113,15 @@ std::vector<Value> Machine::items_of(const Value &value) {
       break;
     }
     default:
-      throw Problem{fmt::format("'{}' object is not iterable", value.type_name())};
+      throw Fault{fmt::format("'{}' object is not iterable", value.type_name())};
   }
   charge(out.size() * sizeof(Value));
   work(out.size() * 8);
   return out;
 }
 
-Value Machine::attribute(const Value &object, std::string_view name) {
-  if (object.is_undefined()) throw Problem{object.why_undefined()};
+Value Interpreter::attribute(const Value &object, std::string_view name) {
+  if (object.is_undefined()) throw Fault{object.why_undefined()};
   if (object.is(Kind::Namespace)) {
     for (const auto &[key, value] : object.as_space().attributes)
       if (key == name) return value;
@@ -141,7 +142,7 @@ Value Machine::attribute(const Value &object, std::string_view name) {
       return index > 0 ? loop.items[loop.index - 1] : Value::undefined("there is no previous item");
     if (name == "nextitem")
       return index + 1 < size ? loop.items[loop.index + 1] : Value::undefined("there is no next item");
-    if (name == "changed") throw Problem{"loop.changed is not supported"};
+    if (name == "changed") throw Fault{"loop.changed is not supported"};
   }
   if (const Native native = find_method(object, name))
     return Value::callable({std::string(name), nullptr, nullptr, native, object});
@@ -151,8 +152,8 @@ Value Machine::attribute(const Value &object, std::string_view name) {
   return Value::undefined(fmt::format("'{} object' has no attribute '{}'", object.type_name(), name));
 }
 
-Value Machine::item(const Value &object, const Value &key) {
-  if (object.is_undefined()) throw Problem{object.why_undefined()};
+Value Interpreter::item(const Value &object, const Value &key) {
+  if (object.is_undefined()) throw Fault{object.why_undefined()};
   if (object.is(Kind::Dict) && !key.is(Kind::List) && !key.is(Kind::Dict)) {
     if (const Value *value = find_key(*this, object.as_dict(), key)) return *value;
   } else if (key.is_integral()) {
@@ -181,9 +182,9 @@ Value Machine::item(const Value &object, const Value &key) {
   return Value::undefined(fmt::format("a {} has no such item", object.type_name()));
 }
 
-Value Machine::call(const Value &callee, const Arguments &arguments) {
-  if (callee.is_undefined()) throw Problem{callee.why_undefined()};
-  if (!callee.is(Kind::Callable)) throw Problem{fmt::format("'{}' object is not callable", callee.type_name())};
+Value Interpreter::call(const Value &callee, const Arguments &arguments) {
+  if (callee.is_undefined()) throw Fault{callee.why_undefined()};
+  if (!callee.is(Kind::Callable)) throw Fault{fmt::format("'{}' object is not callable", callee.type_name())};
   work(0);
   // The call may assign to where `callee` is.
   const Value held = callee;  // NOLINT(performance-unnecessary-copy-initialization)
@@ -191,16 +192,16 @@ Value Machine::call(const Value &callee, const Arguments &arguments) {
   return callable.macro ? call_macro(callable, arguments) : callable.native(*this, callable.self, arguments);
 }
 
-Value Machine::filter(std::string_view name, const Value &input, const Arguments &arguments) {
+Value Interpreter::filter(std::string_view name, const Value &input, const Arguments &arguments) {
   const FilterRow *row = find_filter(name);
-  if (!row) throw Problem{fmt::format("there is no filter '{}'", name)};
+  if (!row) throw Fault{fmt::format("there is no filter '{}'", name)};
   work(0);
   return row->apply(*this, input, arguments);
 }
 
-bool Machine::test(std::string_view name, const Value &input, const Arguments &arguments) {
+bool Interpreter::test(std::string_view name, const Value &input, const Arguments &arguments) {
   const TestRow *row = find_test(name);
-  if (!row) throw Problem{fmt::format("there is no test '{}'", name)};
+  if (!row) throw Fault{fmt::format("there is no test '{}'", name)};
   work(0);
   return row->apply(*this, input, arguments);
 }

@@ -1,4 +1,4 @@
-#include "runtime/convert/targets.h"
+#include "runtime/convert/format_writers.h"
 
 #include <fmt/format.h>
 
@@ -8,15 +8,15 @@ namespace {
 constexpr char kI2S[] = "gguf-i2_s", kTq1[] = "gguf-tq1_0", kTq2[] = "gguf-tq2_0", kF16[] = "gguf-f16";
 
 template <const char *name>
-Target gguf(const char *summary) {
+FormatWriter gguf(const char *summary) {
   return {name, summary, false, [](const Conversion &c) { check_gguf(c, name); },
           [](const Conversion &c) { write_gguf(c, name); }};
 }
 
 }  // namespace
 
-const std::vector<Target> &targets() {
-  static const std::vector<Target> all{
+const std::vector<FormatWriter> &format_writers() {
+  static const std::vector<FormatWriter> all{
       {"bittern", "one file that holds every model exactly, 1.6 bits a weight, checksums", false,
        [](const Conversion &) {}, write_bittern},
       gguf<kI2S>("GGUF for bitnet.cpp, 2 bits a weight, float32 scales"),
@@ -29,9 +29,9 @@ const std::vector<Target> &targets() {
   return all;
 }
 
-const Target &find_target(const std::string &name) {
+const FormatWriter &find_format_writer(const std::string &name) {
   std::string known;
-  for (const Target &target : targets()) {
+  for (const FormatWriter &target : format_writers()) {
     if (name == target.name) return target;
     known += fmt::format("{}{}", known.empty() ? "" : ", ", target.name);
   }

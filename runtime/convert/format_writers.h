@@ -1,4 +1,6 @@
-// The formats that models are written in, one row each: a new one is a file with a function and a row in targets.cpp.
+// The formats that models are written in, one row each: a new one is a file with a function and a row in
+// format_writers.cpp.
+// format_writers.cpp.
 #pragma once
 #include <string>
 #include <vector>
@@ -7,7 +9,7 @@
 
 namespace bittern::runtime {
 
-struct Target {
+struct FormatWriter {
   const char *name;     // as in --to
   const char *summary;  // one line for --help
   bool folder;          // the result is a folder, else a file
@@ -16,9 +18,9 @@ struct Target {
   void (*write)(const Conversion &conversion);
 };
 
-const std::vector<Target> &targets();
+const std::vector<FormatWriter> &format_writers();
 // Throws Error that lists the names there are.
-const Target &find_target(const std::string &name);
+const FormatWriter &find_format_writer(const std::string &name);
 
 // The writers (to_*.cpp).
 void write_bittern(const Conversion &conversion);
