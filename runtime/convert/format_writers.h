@@ -1,6 +1,5 @@
 // The formats that models are written in, one row each: a new one is a file with a function and a row in
 // format_writers.cpp.
-// format_writers.cpp.
 #pragma once
 #include <string>
 #include <vector>

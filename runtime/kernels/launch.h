@@ -4,6 +4,7 @@
 #include <initializer_list>
 
 #include "runtime/abi/kernel_abi.h"
+#include "runtime/kernels/roles.h"
 #include "runtime/memory/huge_buffer.h"
 #include "runtime/threads/pool.h"
 
@@ -16,9 +17,6 @@ inline bt_tensor tensor(const void *data, std::initializer_list<int64_t> strides
   for (int64_t stride : strides) t.stride[i++] = stride;
   return t;
 }
-
-// Elements from one padded activation row to the next.
-inline int64_t padded(int64_t k) { return (k + BT_ROW_PAD - 1) / BT_ROW_PAD * BT_ROW_PAD; }
 
 // Scratch memory for kernels, a piece per thread. Planned before use: reserve() for every kernel and the largest sizes
 // it will see, then no launch allocates.

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "runtime/abi/kernel_abi.h"
+
 namespace bittern::runtime {
 
 enum class Role {
@@ -50,5 +52,8 @@ const RoleInfo &role_info(Role);
 // By the hash of the kernel's canonical text; null when no role has it. A kernel's name says nothing: any text may bear
 // it.
 const RoleInfo *find_role(const std::string &spec_hash);
+
+// Elements from one padded activation row to the next.
+inline int64_t padded(int64_t k) { return (k + BT_ROW_PAD - 1) / BT_ROW_PAD * BT_ROW_PAD; }
 
 }  // namespace bittern::runtime

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "runtime/kernels/launch.h"
+#include "runtime/kernels/roles.h"
 
 namespace bittern::runtime {
 namespace {

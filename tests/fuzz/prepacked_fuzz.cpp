@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/engine/prepacked.h"
+#include "runtime/device/cpu/prepacked.h"
 #include "runtime/io/checksum.h"
 #include "tests/scratch_folder.h"
 
