@@ -1,5 +1,6 @@
-// Any bytes as the manifest of a pack: an Error, or one that describes the pack it is held to. The words HERE and BUILD
-// stand for this machine's fingerprint and this version, which no seed can know.
+// Any bytes as the manifest of a pack: an Error, or one that describes the pack it is held to. The words HERE, BUILD,
+// HASH0 and HASH1 stand for this machine's fingerprint, this version and the hashes of the kernels' texts, which no
+// seed can know.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -40,6 +41,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static const bt_pack two = {BT_ABI_VERSION, 2, "bittern " BITTERN_VERSION, bt_scalar_pack()->kernels};
   std::string text = with({reinterpret_cast<const char *>(data), size}, "HERE", machine_fingerprint().id());
   text = with(text, "BUILD", machine_fingerprint().generator);
+  text = with(text, "HASH0", two.kernels[0]->spec_hash);
+  text = with(text, "HASH1", two.kernels[1]->spec_hash);
   passes([&] {
     const PackManifest manifest(text);
     if (manifest.file().empty() || manifest.file().find('/') != std::string::npos) std::abort();
