@@ -96,7 +96,7 @@ PY
 }
 for tensor in model.embed_tokens.weight model.norm.weight model.layers.0.input_layernorm.weight; do
   with_nan "$demo" $tensor 99 "$scratch/nan"
-  words="$tensor: element 99 is nan"
+  words="tensor '$tensor': element 99 is nan"
   fails "$words" "$run" -m "$scratch/nan" -p x -n 2 "${small[@]}"
   fails "$words" "$run" logits -m "$scratch/nan" --tokens 1 --out "$scratch/nan.npy" "${small[@]}"
   fails "$words" "$run" perplexity -m "$scratch/nan" -f "$scratch/text" --json "${small[@]}"
@@ -106,7 +106,7 @@ done
 embedding=$data/goldens/embed_qwen3
 with_nan "$embedding" embed_tokens.weight 99 "$scratch/nan"
 for ids in 0 1,0; do
-  fails "embed_tokens.weight: element 99 is nan" "$run" embed -m "$scratch/nan" --tokens $ids --json "${small[@]}"
+  fails "tensor 'embed_tokens.weight': element 99 is nan" "$run" embed -m "$scratch/nan" --tokens $ids --json "${small[@]}"
 done
 fails "element 99 is nan" "$convert" "$scratch/nan" --to bittern -o "$scratch/nan.bittern" --quiet
 
