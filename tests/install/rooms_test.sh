@@ -30,7 +30,7 @@ runtime/convert: runtime/convert/ runtime/tokenizer/ runtime/model/ runtime/io/ 
 runtime/chat/jinja: runtime/chat/jinja/ runtime/io/ runtime/error.h
 runtime/chat: runtime/chat/ runtime/engine/ runtime/tokenizer/ runtime/model/ runtime/io/ runtime/error.h
 runtime/bench: runtime/bench/ runtime/roof/ runtime/engine/ runtime/kernels/ runtime/model/ runtime/machine/ runtime/memory/ runtime/threads/ runtime/io/ runtime/error.h
-runtime/app: runtime/app/ runtime/chat/ runtime/engine/ runtime/sampling/ runtime/tokenizer/ runtime/model/ runtime/machine/ runtime/io/ runtime/error.h
+runtime/app: runtime/app/ runtime/chat/ runtime/engine/ runtime/program/ runtime/sampling/ runtime/tokenizer/ runtime/model/ runtime/machine/ runtime/io/ runtime/error.h
 compiler: compiler/
 schedules: schedules/ compiler/ runtime/abi/
 codegen: codegen/ schedules/ compiler/ runtime/abi/ runtime/isa/
