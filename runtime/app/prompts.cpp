@@ -168,7 +168,7 @@ void run_prompts(const PromptsCommand &command, const std::atomic<bool> &stop, s
     fmt::print(err,
                "\n{} prompts, {} tokens made, {:.1f} tokens/s; {} tokens computed, {} shared, {} sequences put off\n{} "
                "kernels, {} sequences, {} pages of keys and values\n",
-               prompts.size(), made, tokens_a_second(made, seconds), f.computed, f.shared, f.put_off,
+               prompts.size(), made, tokens_per_second(made, seconds), f.computed, f.shared, f.put_off,
                engine.origin_summary(), engine.sequences(), engine.pages());
 }
 
