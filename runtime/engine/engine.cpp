@@ -45,6 +45,7 @@ EngineOptions resolve(EngineOptions options, const ModelConfig &config) {
   if (options.kv_pages < 0 || options.kv_pages > kMostPages)
     throw Error("the number of pages of the KV cache must be between 1 and " + std::to_string(kMostPages) + ", not " +
                 std::to_string(options.kv_pages));
+  if (options.kv_pages > 0) options.context = std::min(options.context, options.kv_pages * kPagePositions);
   if (!options.warn) options.warn = warn_stderr;
   return options;
 }
@@ -93,6 +94,7 @@ struct Engine::State {
   Sequence &sequence(int index) { return *sequences[static_cast<size_t>(index)]; }
   void check_sequence(int index) const;
   void check_ids(std::span<const int32_t> tokens) const;
+  void check_pages(int64_t count) const;
   void check_tokens(int index, std::span<const int32_t> tokens) const;
   // Runs the parts in one pass; `all`: every token's state is wanted, not only those of the wanted parts' last tokens.
   void pass(std::span<const Part> parts, bool all);
@@ -152,6 +154,13 @@ void Engine::State::check_tokens(int index, std::span<const int32_t> tokens) con
   if (count > options.context - length)
     throw Error((length ? std::to_string(length) + " tokens and " : std::string()) + std::to_string(count) +
                 (length ? " more" : " tokens") + " do not fit in the context of " + std::to_string(options.context));
+  check_pages(sequences[static_cast<size_t>(index)]->pages_to_take(count));
+}
+
+void Engine::State::check_pages(int64_t count) const {
+  if (count > pages.free_pages())
+    throw Error("the KV cache is full: " + std::to_string(count) + " pages are wanted, " +
+                std::to_string(pages.free_pages()) + " of " + std::to_string(pages.pages()) + " are free");
 }
 
 void Engine::State::pass(std::span<const Part> parts, bool all) {
@@ -219,9 +228,7 @@ std::span<const float> Engine::step(std::span<const Part> parts) {
   }
   if (tokens > s.most_tokens)
     throw Error("a step of " + std::to_string(tokens) + " tokens is more than " + std::to_string(s.most_tokens));
-  if (pages > s.pages.free_pages())
-    throw Error("the KV cache is full: " + std::to_string(pages) + " pages are wanted, " +
-                std::to_string(s.pages.free_pages()) + " of " + std::to_string(s.pages.pages()) + " are free");
+  s.check_pages(pages);
   if (parts.empty()) return {};
   s.pass(parts, false);
   if (wanted == 0) return {};

@@ -25,8 +25,8 @@ struct EngineOptions {
   KvType kv = KvType::F32;
   HeadType head = HeadType::File;
   int64_t sequences = 1;  // at most kMostSequences; a model that makes embeddings has its own number
-  // Pages of the KV cache for all sequences; 0: what one full sequence needs, four times that for several sequences,
-  // within the memory that is free.
+  // Pages of the KV cache for all sequences, which bound the context as well; 0: what one full sequence needs, four
+  // times that for several sequences, within the memory that is free.
   int64_t kv_pages = 0;
   bool prepacked_cache = true;  // read and write packed weights in cache_folder()/prepacked
   Warn warn = warn_stderr;

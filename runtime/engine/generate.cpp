@@ -20,7 +20,8 @@ void check_prompt(const Engine &engine, std::span<const int32_t> prompt) {
   if (static_cast<int64_t>(prompt.size()) > engine.context())
     throw Error("the prompt is longer than the context: " + std::to_string(prompt.size()) +
                 " tokens, the context holds " + std::to_string(engine.context()) + " (-c sets it, the model allows " +
-                std::to_string(engine.config().max_positions) + ")");
+                std::to_string(engine.config().max_positions) +
+                (engine.options().kv_pages > 0 ? ", --kv-pages bounds it)" : ")"));
 }
 
 Generation generate(Engine &engine, std::span<const int32_t> prompt, const GenerateOptions &options,

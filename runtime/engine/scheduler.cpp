@@ -33,19 +33,12 @@ Scheduler::Scheduler(Engine &engine) : engine_(engine) {
 
 bool Scheduler::older(const Owner &a, const Owner &b) { return a->id < b->id; }
 
-int64_t Scheduler::capacity() const { return std::min(engine_.context(), engine_.pages() * kPagePositions); }
-
 int64_t Scheduler::todo(const Running &r) const {
   return static_cast<int64_t>(r.tokens.size()) - engine_.position(r.slot);
 }
 
 int64_t Scheduler::add(Request request) {
   check_prompt(engine_, request.prompt);
-  const auto size = static_cast<int64_t>(request.prompt.size());
-  if (size > capacity())
-    throw Error("the prompt is longer than the KV cache: " + std::to_string(size) + " tokens, its " +
-                std::to_string(engine_.pages()) + " pages hold " + std::to_string(capacity()) +
-                " (--kv-pages sets it)");
   for (const int32_t id : request.prompt)
     if (id < 0 || id >= engine_.config().vocab)
       throw Error("token " + std::to_string(id) + " is outside the vocabulary of " +
@@ -169,7 +162,7 @@ void Scheduler::take(Running &r, int32_t token) {
     reason = StopReason::StopId;
   else if (static_cast<int64_t>(r.made) == r.request.count)
     reason = StopReason::Count;
-  else if (engine_.position(r.slot) == capacity())
+  else if (engine_.position(r.slot) == engine_.context())
     reason = StopReason::Context;
   if (reason == StopReason::Caller) return;
   const auto at = std::find_if(running_.begin(), running_.end(), [&](const Owner &o) { return o.get() == &r; });

@@ -35,8 +35,8 @@ class Scheduler {
   // Uses all sequences of the engine, and forgets what they held.
   explicit Scheduler(Engine &engine);
 
-  // Queues a request and gives its number, counted from 0. Throws Error as check_prompt() does, or when the pages of
-  // the whole cache do not hold the prompt.
+  // Queues a request and gives its number, counted from 0. Throws Error as check_prompt() does, or when an id is
+  // outside the vocabulary.
   int64_t add(Request request);
   // Ends a request as if its caller had; it is not collected.
   void cancel(int64_t id);
@@ -73,7 +73,6 @@ class Scheduler {
   using Owner = std::unique_ptr<Running>;
 
   static bool older(const Owner &a, const Owner &b);
-  int64_t capacity() const;  // positions that a sequence can have
   int64_t todo(const Running &r) const;
   void admit();
   bool fits(const Running &r, int64_t begun) const;

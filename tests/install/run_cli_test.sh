@@ -182,7 +182,7 @@ printf 'a\nA longer prompt than eight tokens can hold, by far\n' >"$scratch/long
 python3 -c 'print("begat " * 60)' >"$scratch/longer.txt"
 refuses 1 'line 2: the prompt is longer than the context' -m "$demo" -c 8 \
   --prompts "$scratch/long.txt"
-refuses 1 'line 1: the prompt is longer than the KV cache' -m "$demo" --kv-pages 1 \
+refuses 1 'kv-pages bounds it' -m "$demo" --kv-pages 1 \
   --prompts "$scratch/longer.txt"
 refuses 2 'excludes' -m "$demo" -p x --prompts "$scratch/prompts.txt"
 refuses 2 '--svg' program -m "$golden" --svg x --json

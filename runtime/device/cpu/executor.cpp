@@ -27,7 +27,6 @@ Executor::Executor(const Program &program, const Plan &plan, const Weights &weig
       weights_(weights),
       embedding_(std::move(embedding)),
       pool_(pool),
-      most_tokens_(most_tokens),
       logit_rows_(program.options.sequences),
       angles_(program.config.head_dim, program.config.rope_theta),
       local_angles_(program.config.head_dim, local_theta(program.config)),

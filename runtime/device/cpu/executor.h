@@ -83,7 +83,7 @@ class Executor {
   const Weights &weights_;
   FloatMatrix embedding_;
   ThreadPool &pool_;
-  int64_t most_tokens_, logit_rows_;
+  int64_t logit_rows_;
   RopeAngles angles_, local_angles_;
   BufferPlan buffers_;
   HugeBuffer activations_, cache_, hidden_, logits_;
