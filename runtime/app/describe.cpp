@@ -8,6 +8,7 @@
 #include "runtime/error.h"
 #include "runtime/io/atomic_file.h"
 #include "runtime/machine/machine.h"
+#include "runtime/program/build.h"
 #include "runtime/program/print.h"
 #include "runtime/tokenizer/open_tokenizer.h"
 
@@ -149,11 +150,7 @@ void run_program(const ProgramCommand &command, std::FILE *out) {
 void run_info(const std::string &model, const OpenOptions &open, std::FILE *out) {
   const std::unique_ptr<ModelSource> source = open_model(model, open);
   const ModelConfig &c = source->config();
-  int64_t ternary = 0;
-  for (size_t i = 0; i < kLinearCount; ++i) {
-    const auto [rows, cols] = linear_shape(c, static_cast<Linear>(i));
-    ternary += c.layers * rows * cols;
-  }
+  const Footprint bytes = footprint(build_program(c, with_formats_of(*source, {})));
   const std::string tokenizer = std::filesystem::path(find_tokenizer(source->path())).filename();
   const auto line = [&](const char *name, const std::string &value) { fmt::print(out, "{:<16}{}\n", name, value); };
   line("model", source->path());
@@ -166,11 +163,11 @@ void run_info(const std::string &model, const OpenOptions &open, std::FILE *out)
   line("vocabulary", fmt::format("{}, {}", c.vocab, tokenizer.empty() ? "no tokenizer" : "tokenizer in " + tokenizer));
   line("positions", rope_text(c));
   line("numerics", fmt::format("rms eps {}, {}", c.rms_eps, norms_text(c)));
-  line("ternary", fmt::format("{} weights, {:.1f} MiB at 2 bits, {}", ternary, mib(ternary / 4),
+  line("ternary", fmt::format("{} weights, {:.1f} MiB at 2 bits, {}", bytes.ternary_weights, mib(bytes.ternary_bytes),
                               c.scale_group > 0 ? fmt::format("a scale for every {} of a row", c.scale_group)
                                                 : std::string("a scale a matrix")));
   line("head", head_text(*source));
-  const int64_t kv = 2 * c.layers * c.kv_heads * c.head_dim * 4;
+  const int64_t kv = bytes.kv_bytes_per_position;
   line("kv cache", fmt::format("{:.1f} KiB a position in f32, {:.1f} MiB for all", static_cast<double>(kv) / 1024,
                                mib(kv * c.max_positions)));
   std::string stops;

@@ -51,7 +51,8 @@ std::string escaped(const std::string &text) {
 struct Edge {
   int from, to;  // rows; -1: the entry
   std::string label;
-  int lane = 0;
+  int lane = 0;     // 0: straight down
+  int landing = 0;  // among the edges that reach the same row from the right
 };
 
 class Picture {
@@ -154,14 +155,16 @@ class Picture {
   static void add(std::vector<Edge> &edges, Edge edge) {
     for (Edge &known : edges)
       if (known.from == edge.from && known.to == edge.to) {
-        if (known.label.find(edge.label) == std::string::npos) known.label += ", " + edge.label;
+        if ((", " + known.label + ",").find(", " + edge.label + ",") == std::string::npos)
+          known.label += ", " + edge.label;
         return;
       }
     edges.push_back(std::move(edge));
   }
 
   // Edges round the right side that meet in height get lanes of their own, short ones inside.
-  static void give_lanes(std::vector<Edge> &edges) {
+  void give_lanes(std::vector<Edge> &edges) {
+    lanes_ = 0;
     std::vector<Edge *> far;
     for (Edge &edge : edges)
       if (edge.to > edge.from + 1) far.push_back(&edge);
@@ -175,6 +178,9 @@ class Picture {
           if (far[j]->lane == lane && far[j]->from < far[i]->to && far[i]->from < far[j]->to) ++lane, again = true;
       }
       far[i]->lane = lane;
+      for (size_t j = 0; j < i; ++j)
+        if (far[j]->to == far[i]->to) ++far[i]->landing;
+      lanes_ = std::max(lanes_, lane);
     }
   }
 
@@ -185,15 +191,16 @@ class Picture {
       if (edge.from >= 0) text(kMiddle + 8, (begin + end) / 2 + 4, edge.label, "s");
       return;
     }
-    const int out = edge.from < 0 ? begin : begin - 12, in = end + 12, x = kBoxRight + edge.lane * kLane;
+    const int out = edge.from < 0 ? begin : begin - 12, in = end + 8 + 10 * edge.landing,
+              x = kBoxRight + edge.lane * kLane;
     body_ += fmt::format("<path class=\"p\" d=\"M{},{} L{},{} L{},{} L{},{}\"/>\n", edge.from < 0 ? kMiddle : kBoxRight,
                          out, x, out, x, in, kBoxRight, in);
-    text(x + 4, in - 4, edge.label, "s");
+    text(kBoxRight + (lanes_ + 1) * kLane, in + 4, edge.label, "s");
   }
 
   const Program &program_;
   std::string body_;
-  int y_ = 0, top_ = 0;
+  int y_ = 0, top_ = 0, lanes_ = 0;
   std::map<int, std::vector<std::string>> outside_;
 };
 
