@@ -16,7 +16,7 @@ runtime/error.h:
 runtime/io: runtime/io/ runtime/error.h
 runtime/machine: runtime/machine/ runtime/isa/ runtime/abi/ runtime/io/ runtime/error.h
 runtime/memory: runtime/memory/ runtime/error.h
-runtime/threads: runtime/threads/ runtime/machine/ runtime/error.h
+runtime/threads: runtime/threads/ runtime/machine/ runtime/abi/ runtime/error.h
 runtime/model: runtime/model/ runtime/io/ runtime/error.h
 runtime/tokenizer: runtime/tokenizer/ runtime/model/ runtime/io/ runtime/error.h
 runtime/sampling: runtime/sampling/ runtime/model/ runtime/error.h
