@@ -102,7 +102,7 @@ int64_t ProblemSearch::add_default(const std::string &layout) {
 
 std::optional<schedules::Schedule> ProblemSearch::default_schedule(const std::string &layout) const {
   const std::vector<schedules::Default> all = schedules::defaults(work_.spec, tools_.target);
-  const schedules::Default *chosen = dispatched(all, problems_.front().m, layout);
+  const schedules::Default *chosen = dispatched_default(all, problems_.front().m, layout, Defaults::BuiltIn);
   return chosen ? std::optional(chosen->schedule) : std::nullopt;
 }
 
