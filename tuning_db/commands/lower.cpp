@@ -18,6 +18,7 @@
 #include "schedules/space.h"
 #include "tuning_db/commands/commands.h"
 #include "tuning_db/commands/lower_plan.h"
+#include "tuning_db/proof/dims.h"
 #include "tuning_db/proof/problem.h"
 
 namespace bittern::tuning {

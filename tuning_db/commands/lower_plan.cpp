@@ -9,6 +9,7 @@
 #include "schedules/layout.h"
 #include "schedules/space.h"
 #include "schedules/template.h"
+#include "tuning_db/proof/cost.h"
 #include "tuning_db/proof/problem.h"
 
 namespace bittern::tuning {

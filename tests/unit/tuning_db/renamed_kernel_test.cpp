@@ -13,6 +13,7 @@
 #include "schedules/space.h"
 #include "schedules/template.h"
 #include "tests/proof/matrix_sizes.h"
+#include "tuning_db/proof/cost.h"
 #include "tuning_db/proof/problem.h"
 
 using namespace bittern;
