@@ -156,8 +156,9 @@ refuses() {
 refuses 1 'unknown target "6502"; known: x86-64, .*x86-64-avx2' --shapes 8x8 --target 6502
 [ -z "$arm" ] || refuses 1 'different architectures' --shapes 8x8 --target "avx2,$arm"
 refuses 1 'unknown target ""' --shapes 8x8 --target avx2,,
-for shape in 0x8 8x0 8x-1 99999999999999999999x8 8 8x 8x8x8 x 8x8,; do refuses 1 "--shapes: '" --shapes "$shape"; done
-refuses 1 '1048576x1048576: more than' --shapes 1048576x1048576
+for shape in 0x8 8x0 8x-1 99999999999999999999x8 8 8x 8x8x8 x 8x8,; do refuses 1 "shapes '$shape'" --shapes "$shape"; done
+refuses 1 '16777216x16777216: more than' --shapes 16777216x16777216
+refuses 1 'can overflow i32' --shapes 8x16777216
 refuses 1 'nowhere' -m "$scratch/nowhere"
 refuses 1 'config.json' -m "$scratch/kernels"
 refuses 1 "database $scratch/none: No such file" --shapes 33x70 --from-db "$scratch/none"

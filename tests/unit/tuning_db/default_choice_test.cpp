@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "compiler/library.h"
+#include "compiler/printer.h"
 #include "runtime/kernels/dispatch.h"
 #include "runtime/kernels/roles.h"
 
@@ -58,7 +59,7 @@ TEST_CASE("the default that dispatch takes is the one that tuner and emitter nam
   int compared = 0;
   for (const schedules::Target &target : schedules::targets())
     for (const std::string &name : compiler::builtin_kernel_names()) {
-      const runtime::RoleInfo *role = runtime::find_role(name);
+      const runtime::RoleInfo *role = runtime::find_role(compiler::spec_hash(compiler::builtin_kernel(name)));
       if (!role) continue;
       CAPTURE(target.name);
       CAPTURE(name);
@@ -91,4 +92,24 @@ TEST_CASE("the default that dispatch takes is the one that tuner and emitter nam
     }
   CHECK(compared > 1000);
   CHECK(dispatched_default({}, 1, "", Defaults::All) == nullptr);
+}
+
+TEST_CASE("where ranges overlap both take the narrowest, of equals the first") {
+  const runtime::RoleInfo &role = runtime::role_info(runtime::Role::ResidualAdd);
+  std::vector<schedules::Default> all;
+  for (const auto &[m_min, m_max] : std::vector<std::pair<int64_t, int64_t>>{
+           {1, INT64_MAX}, {1, 8}, {5, 8}, {5, 8}, {6, 1000}, {2, 6}, {1000, INT64_MAX}})
+    all.push_back({{"llvm", "loops", {{"row", static_cast<int64_t>(all.size())}}, ""}, m_min, m_max});
+  const DefaultsPack pack(role, all);
+  const runtime::KernelSet kernels(runtime::KernelChoice::Tuned, 1, {&pack.pack});
+  std::vector<int64_t> rows;
+  for (const int64_t m : {1, 2, 4, 5, 6, 7, 8, 9, 999, 1000, 1001}) {
+    const schedules::Default *named = dispatched_default(all, m, "", Defaults::BuiltIn);
+    REQUIRE(named != nullptr);
+    rows.push_back(named - all.data());
+    std::vector<int64_t> sizes(role.sizes.size(), 64);
+    sizes[0] = m;
+    CHECK(kernels.find(role.role, sizes) == pack.table[static_cast<size_t>(rows.back())]);
+  }
+  CHECK(rows == std::vector<int64_t>{1, 5, 5, 2, 2, 2, 2, 4, 4, 4, 6});
 }
