@@ -40,7 +40,7 @@ typedef void (*bt_kernel_fn)(const bt_args *);
  * pack/unpack work on rows [row0, row0 + rows), row0 a multiple of row_tile; N is padded to row_tile and K to
  * whatever the layout needs with trit 0. `packed` always points to the whole matrix's first byte. */
 typedef struct bt_layout {
-  const char *name;    /* printed form, unique, for example "i2(r=4,b=128)" */
+  const char *name;    /* printed form, unique, for example "i2r4" */
   const char *version; /* changes whenever the bytes that `pack` writes change */
   int64_t row_tile;
   int64_t (*packed_bytes)(int64_t n, int64_t k);
@@ -59,7 +59,6 @@ enum {
   BT_ISA_AVX512 = 1 << 3, /* F, BW, CD, DQ, VL: x86-64-v4 */
   BT_ISA_AVX512VNNI = 1 << 4,
   BT_ISA_AVX512VBMI = 1 << 5,
-  BT_ISA_AMX_INT8 = 1 << 6,
   BT_ISA_NEON = 1 << 8, /* every aarch64 processor */
   BT_ISA_DOTPROD = 1 << 9,
   BT_ISA_I8MM = 1 << 10,
@@ -74,14 +73,14 @@ typedef struct bt_kernel {
   uint32_t isa_needs;
   const char *spec;      /* the kernel's name in its text, for example "w2a8_matmul" */
   const char *spec_hash; /* SHA-256 (hex) of the canonical kernel text */
-  const char *schedule;  /* printed schedule, for example "llvm.gemv{r=4,prefetch=2048}" */
+  const char *schedule;  /* printed schedule, for example "llvm.gemv{layout=i2r4,prefetch=2048,rows=4}" */
   const char *backend;   /* "halide", "llvm", "scalar" */
   const char *target;    /* "x86-64", "x86-64-avx2", ... */
   /* Id of the proof record; a kernel with an empty one is refused by the runtime. It ends in BT_NOT_EXECUTED where the
    * proof ran the schedule by its instructions' meanings, on a machine that lacks them. */
   const char *proof;
   int64_t fixed[BT_MAX_SIZES]; /* per size parameter: the only value it accepts, or -1 for any */
-  int64_t m_min, m_max;        /* range of the size named M that it is meant for (1, INT64_MAX when any) */
+  int64_t m_min, m_max;        /* range of the size that counts tokens (1, INT64_MAX when any) */
   int32_t threads;             /* thread count it was tuned for, 0 when it was not tuned */
   int32_t size_count, tensor_count, scalar_count;
   int32_t tile_size_index; /* which size parameter the tiles divide */

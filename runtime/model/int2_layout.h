@@ -7,7 +7,7 @@
 
 namespace bittern::runtime {
 
-inline constexpr int64_t kInt2Rows = 16, kInt2Cols = 32, kInt2BlockBytes = 128;
+inline constexpr int64_t kInt2Rows = 16, kInt2Cols = 32;
 
 // 16 rows of `cols` trits (a multiple of 32), row_stride apart, to 4 * cols bytes.
 void pack_int2(const int8_t *trits, int64_t row_stride, int64_t cols, uint8_t *out);
