@@ -111,7 +111,8 @@ TEST_CASE("int16 sums that are too long are refused by legality, by code generat
 TEST_CASE("int32 sums that are too long are refused by legality and by code generation, whatever the template") {
   const compiler::KernelSpec &spec = compiler::builtin_kernel("w2a8_matmul");
   const schedules::Target &target = schedules::find_target("x86-64-avx512vnni");
-  const compiler::Sizes sizes = {{"M", 16}, {"N", 64}, {"K", int64_t{1} << 24}};
+  // The text's own sum just fits; no schedule's, whose codes are 0 .. 2 or more, does.
+  const compiler::Sizes sizes = {{"M", 16}, {"N", 64}, {"K", (int64_t{1} << 24) - 64}};
   std::set<std::string> bounded, refused;
   for (const schedules::Template &row : schedules::templates())
     if (row.overflow && row.applies(spec, target)) bounded.insert(row.backend + "." + row.name);
