@@ -119,8 +119,13 @@ std::set<const Expr *> wrapping_operations(const KernelSpec &spec, const Sizes &
   RangeAnalysis values(spec, sizes);
   std::set<const Expr *> wrapping;
   values.on_overflow = [&](const Expr &e, Interval, bool) { wrapping.insert(&e); };
+  // An index lies within its tensor, so nothing that it is made of wraps, what other definitions bring to it included.
+  std::set<std::string> in_indices;
   const auto leave_out = [&](const ExprPtr &index) {
-    walk(index, [&](const ExprPtr &part) { wrapping.erase(part.get()); });
+    walk(index, [&](const ExprPtr &part) {
+      wrapping.erase(part.get());
+      if (part->op == Op::Load) in_indices.insert(part->name);
+    });
   };
   for (const Definition &d : spec.definitions)
     values.each(d, [&](const ExprPtr &e, const RangeAnalysis::Scope &scope) {
@@ -133,6 +138,11 @@ std::set<const Expr *> wrapping_operations(const KernelSpec &spec, const Sizes &
       if (e->op == Op::Load)
         for (const ExprPtr &index : e->args) leave_out(index);
     });
+  }
+  for (size_t known = 0; known != in_indices.size();) {
+    known = in_indices.size();
+    for (const Definition &d : spec.definitions)
+      if (in_indices.count(d.tensor)) leave_out(d.value);
   }
   return wrapping;
 }
