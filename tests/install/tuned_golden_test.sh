@@ -10,7 +10,7 @@ export BITTERN_EXPECT_TUNED=1
 # bitnet_a has the demo model's shapes, embed_gemma3_full those of embed_gemma3_sliding.
 for model in goldens/bitnet_b8_bf16 goldens/bitnet_b_packed goldens/bitnet1b_large goldens/llama_falcon3_packed \
   goldens/llama_falcone_packed goldens/llama_hf1bit_packed goldens/embed_qwen3 goldens/embed_gemma3_sliding demo; do
-  "$tune" -m "$data/$model" -t 1,2 --patience estimate --quiet >"$scratch/log" || { cat "$scratch/log" >&2; exit 1; }
+  "$tune" -m "$data/$model" -t 1,2 --patience estimate --time-limit 500 --quiet >"$scratch/log" || { cat "$scratch/log" >&2; exit 1; }
 done
 "$2/tests/bin/golden_test"
 "$2/tests/bin/embedding_test"
