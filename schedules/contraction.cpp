@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "compiler/expr.h"
+
 namespace bittern::schedules {
 
 using compiler::Expr;
@@ -143,6 +145,7 @@ std::optional<Contraction> match_contraction(const KernelSpec &spec, const ExprP
     c.first = in_weights->first;
     c.group = in_weights->group;
     c.activation_sum = find_activation_sum(spec, c);
+    if (!c.activation_sum) c.activation_sum = compiler::node(Op::Sum, Type::I32, {c.extent, right}, c.k);
     return c;
   }
   return std::nullopt;

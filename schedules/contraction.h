@@ -24,7 +24,8 @@ struct Contraction {
   compiler::ExprPtr group;              // the group's index expression; null when the sum runs over the whole depth
   compiler::ExprPtr rows, depth;        // W's shape
   int64_t activation_pad = 1;           // A's rows are zero-filled to a multiple of this
-  // A load of the `given` tensor that holds sum(k: extent) i32(A[lead..., first + k]); null when no given does.
+  // sum(k: extent) i32(A[lead..., first + k]), which codes trit + 1 add: a load of the `given` that holds it, else the
+  // sum, as if the kernel's text had it.
   compiler::ExprPtr activation_sum;
 };
 

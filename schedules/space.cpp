@@ -46,6 +46,18 @@ std::optional<std::string> refusal(const Template &row, const compiler::KernelSp
   return row.overflow ? row.overflow(spec, sizes, schedule, target) : std::nullopt;
 }
 
+// A parameter that the template does not have here, or a value that is none of its.
+std::optional<std::string> unknown_parameter(const Template &row, const std::vector<Param> &params,
+                                             const Schedule &schedule) {
+  for (const auto &[name, value] : schedule.params) {
+    const auto param = std::find_if(params.begin(), params.end(), [&](const Param &p) { return p.name == name; });
+    if (param == params.end()) return fmt::format("{}.{} has no parameter {}", row.backend, row.name, name);
+    if (std::find(param->values.begin(), param->values.end(), value) == param->values.end())
+      return fmt::format("{}={} is not one of {}", name, value, fmt::join(param->values, ", "));
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 const std::vector<Template> &templates() {
@@ -106,14 +118,19 @@ std::optional<std::string> illegal(const compiler::KernelSpec &spec, const compi
   if (readable.empty() ? !schedule.layout.empty() : !contains(readable, schedule.layout))
     return fmt::format("{}.{} cannot use layout \"{}\" here; it can use: {}", row->backend, row->name, schedule.layout,
                        readable.empty() ? "none" : fmt::format("{}", fmt::join(readable, ", ")));
-  const std::vector<Param> params = row->params(spec, target);
-  for (const auto &[name, value] : schedule.params) {
-    const auto param = std::find_if(params.begin(), params.end(), [&](const Param &p) { return p.name == name; });
-    if (param == params.end()) return fmt::format("{}.{} has no parameter {}", row->backend, row->name, name);
-    if (std::find(param->values.begin(), param->values.end(), value) == param->values.end())
-      return fmt::format("{}={} is not one of {}", name, value, fmt::join(param->values, ", "));
-  }
+  if (auto reason = unknown_parameter(*row, row->params(spec, target), schedule)) return reason;
   return refusal(*row, spec, sizes, schedule, target);
+}
+
+Schedule complete(const compiler::KernelSpec &spec, const Schedule &schedule, const Target &target) {
+  const Template *row = find_template(schedule);
+  if (!row) throw Error(fmt::format("no template {}.{}", schedule.backend, schedule.template_name));
+  const std::vector<Param> params = row->params(spec, target);
+  if (const auto reason = unknown_parameter(*row, params, schedule))
+    throw Error(fmt::format("{}.{}: {}", row->backend, row->name, *reason));
+  Schedule all = schedule;
+  for (const Param &param : params) all.params.emplace(param.name, param.fallback);
+  return all;
 }
 
 std::optional<std::string> sums_overflow(const compiler::KernelSpec &spec, const compiler::Sizes &sizes,

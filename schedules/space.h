@@ -36,6 +36,10 @@ std::vector<Default> defaults(const compiler::KernelSpec &spec, const Target &ta
 std::optional<std::string> illegal(const compiler::KernelSpec &spec, const compiler::Sizes &sizes,
                                    const Schedule &schedule, const Target &target);
 
+// The schedule with every parameter of its template: what it does not name means the template's fallback. Throws Error
+// for templates, parameters and values that do not exist.
+Schedule complete(const compiler::KernelSpec &spec, const Schedule &schedule, const Target &target);
+
 // The accumulator bounds alone: why integer sums of the schedule could overflow at these sizes, or nothing.
 std::optional<std::string> sums_overflow(const compiler::KernelSpec &spec, const compiler::Sizes &sizes,
                                          const Schedule &schedule, const Target &target);

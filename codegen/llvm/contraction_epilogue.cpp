@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "codegen/analysis.h"
 #include "codegen/llvm/contraction.h"
 #include "codegen/llvm/float_ops.h"
 #include "compiler/error.h"
@@ -20,17 +21,8 @@ using llvm::Value;
 
 namespace {
 
-constexpr unsigned kLanes = 8;      // rows an epilogue step
-constexpr unsigned kPartials = 16;  // of the defined order of f32 sums
+constexpr unsigned kLanes = 8;  // rows an epilogue step
 
-// The reductions of an expression that are not inside another one.
-void outermost_reductions(const ExprPtr &e, std::vector<ExprPtr> &found) {
-  if (compiler::is_reduction(e->op)) {
-    if (std::find(found.begin(), found.end(), e) == found.end()) found.push_back(e);
-    return;
-  }
-  for (const ExprPtr &arg : e->args) outermost_reductions(arg, found);
-}
 
 // What a reduction over nothing gives, and its step.
 llvm::Constant *neutral(KernelBuilder &kb, const compiler::Expr &reduction) {
@@ -77,16 +69,7 @@ Value *weight_row(KernelBuilder &kb, const schedules::ContractionPlan &plan, con
 ContractionEpilogue::ContractionEpilogue(KernelBuilder &kb, const schedules::ContractionPlan &plan, Offsets offsets)
     : kb_(kb), plan_(plan), emitter_(kb) {
   if (offsets == Offsets::None) return;
-  for (const schedules::Contraction &c : plan.sums) {
-    if (c.activation_sum) {
-      activation_sums_.push_back(c.activation_sum);
-      continue;
-    }
-    // sum(k) i32(A[m, first + k]), as if the kernel's text had it.
-    const ExprPtr &product = c.sum->args[1];
-    const bool first = product->args[0]->args[0]->name == c.activations;
-    activation_sums_.push_back(compiler::node(Op::Sum, Type::I32, {c.extent, product->args[first ? 0 : 1]}, c.k));
-  }
+  for (const schedules::Contraction &c : plan.sums) activation_sums_.push_back(c.activation_sum);
 }
 
 Value *ContractionEpilogue::tokens() const {
@@ -150,10 +133,8 @@ Value *ContractionEpilogue::activation_sum(size_t index, Value *m, Value *group)
 }
 
 Value *ContractionEpilogue::value(const ExprPtr &e, const Bindings &bindings, Value *token, const LoadSum *load_sum) {
-  std::vector<ExprPtr> reductions;
-  outermost_reductions(e, reductions);
   Bindings complete = bindings;
-  for (const ExprPtr &reduction : reductions) {
+  for (const ExprPtr &reduction : outer_reductions(e)) {
     if (const Hoisted *entry = hoisted(reduction); entry && entry->array) {
       Value *m = plan_.m_size < 0 ? kb_.i64(0) : bindings.vars.at(plan_.m);
       complete.known[reduction.get()] = kb_.b.CreateAlignedLoad(

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "codegen/analysis.h"
 #include "codegen/llvm/float_ops.h"
 #include "compiler/error.h"
 #include "schedules/layout.h"
@@ -31,24 +32,6 @@ Bindings Bindings::along(const std::string &var, Value *first, unsigned count) c
   copy.lane_var = count > 1 ? var : "";
   copy.lanes = count;
   return copy;
-}
-
-Motion motion(const ExprPtr &e, const std::string &var) {
-  const auto operand = [&](size_t i) { return motion(e->args[i], var); };
-  const bool all_fixed = std::all_of(e->args.begin(), e->args.end(),
-                                     [&](const ExprPtr &arg) { return motion(arg, var) == Motion::Fixed; });
-  if (e->op == Op::Var) return e->name == var ? Motion::UnitStride : Motion::Fixed;
-  if (all_fixed) return Motion::Fixed;
-  if (e->op == Op::Add && (operand(0) == Motion::Fixed || operand(1) == Motion::Fixed))
-    return operand(0) == Motion::Fixed ? operand(1) : operand(0);
-  if (e->op == Op::Sub && operand(1) == Motion::Fixed) return operand(0);
-  return Motion::Other;
-}
-
-Motion load_motion(const Expr &load, const std::string &var) {
-  for (size_t i = 0; i + 1 < load.args.size(); ++i)
-    if (motion(load.args[i], var) != Motion::Fixed) return Motion::Other;
-  return load.args.empty() ? Motion::Fixed : motion(load.args.back(), var);
 }
 
 llvm::Type *ExprEmitter::value_type(IrType type, unsigned lanes) {

@@ -32,12 +32,6 @@ struct TensorView {
   llvm::Value *value = nullptr;
 };
 
-// How an expression moves with an index variable.
-enum class Motion { Fixed, UnitStride, Other };
-Motion motion(const compiler::ExprPtr &e, const std::string &var);
-// The same for the address of a load (its last index steps through memory).
-Motion load_motion(const compiler::Expr &load, const std::string &var);
-
 class ExprEmitter {
  public:
   explicit ExprEmitter(KernelBuilder &builder) : builder_(builder), b_(builder.b) {}

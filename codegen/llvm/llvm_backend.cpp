@@ -9,7 +9,7 @@
 
 #include "codegen/descriptor.h"
 #include "codegen/llvm/hot_loop.h"
-#include "codegen/llvm/loop_plan.h"
+#include "codegen/loop_plan.h"
 #include "codegen/llvm/object.h"
 #include "codegen/llvm/templates.h"
 #include "compiler/error.h"

@@ -8,8 +8,8 @@
 #include <algorithm>
 #include <functional>
 
+#include "codegen/analysis.h"
 #include "codegen/llvm/emit_expr.h"
-#include "codegen/llvm/loop_plan.h"
 #include "codegen/llvm/reductions.h"
 #include "compiler/error.h"
 #include "compiler/expr.h"
@@ -25,7 +25,6 @@ using llvm::Value;
 using Values = KernelBuilder::Values;
 
 constexpr unsigned kLanes = 16;
-constexpr int64_t kEverything = int64_t{1} << 40;
 
 class LoopsEmitter {
  public:
@@ -51,18 +50,8 @@ class LoopsEmitter {
   void choose_tile() {
     Descriptor &descriptor = builder_.descriptor;
     descriptor.tile_size_index = std::max(plan_.parallel, 0);
-    descriptor.tile = plan_.parallel < 0 ? kEverything : parameter("tile", 0);
-    if (descriptor.tile != 0) return;
-    // Where the tiled index is the innermost of every output a tile should fill cache lines; where it is not, one step
-    // is a row's work.
-    descriptor.tile = 256;
-    for (const Stage &stage : plan_.stages) {
-      if (stage.tensor->role != Role::Out) continue;
-      const bool innermost = stage.tiled + 1 == static_cast<int>(stage.vars.size());
-      descriptor.tile = std::min<int64_t>(descriptor.tile, !innermost                              ? 1
-                                                           : outer_reductions(stage.value).empty() ? 256
-                                                                                                   : 64);
-    }
+    descriptor.tile = parameter("tile", 0);
+    if (plan_.parallel < 0 || descriptor.tile == 0) descriptor.tile = default_tile(plan_);
   }
 
   Value *linear(const Linear &form) {
@@ -76,7 +65,6 @@ class LoopsEmitter {
   // Buffers follow one another in scratch memory in the order of their definitions, each rounded up to 64 bytes with
   // one vector to spare.
   void place_buffers() {
-    Descriptor &descriptor = builder_.descriptor;
     Value *offset = builder_.i64(0);
     for (const Stage &stage : plan_.stages) {
       const std::string &name = stage.tensor->name;
@@ -98,12 +86,7 @@ class LoopsEmitter {
       const int64_t spare = 64 + int64_t{kLanes} * 4 * 4;
       Value *size = b_.CreateAdd(b_.CreateMul(linear(buffer.elements), builder_.i64(bytes)), builder_.i64(spare));
       offset = b_.CreateAnd(b_.CreateAdd(offset, size), builder_.i64(-64));
-      descriptor.scratch_base += buffer.elements.constant * bytes + spare;
-      for (const auto &[size_name, coefficient] : buffer.elements.sizes) {
-        const auto &sizes = builder_.spec.sizes;
-        const auto index = static_cast<size_t>(std::find(sizes.begin(), sizes.end(), size_name) - sizes.begin());
-        descriptor.scratch_per[index] += coefficient * bytes;
-      }
+      promise_scratch(builder_.spec, buffer.elements, bytes, spare, builder_.descriptor);
     }
   }
 
@@ -160,10 +143,10 @@ class LoopsEmitter {
     if (loops.empty()) {
       reductions_.choices = {parameter("unroll", 1), 0, "", 1};
       write(stage, bindings, reductions_.evaluate(stage.value, {bindings}).front());
-    } else if (reductions.empty() || favours_outer(stage, loops, reductions)) {
+    } else if (reductions.empty() || favours_outer(stage, stage.vars[vector_position(stage, loops)].name)) {
       emit_vectors(stage, loops, bindings, reductions.empty());
     } else {
-      emit_blocks(stage, loops, bindings, reductions);
+      emit_blocks(stage, loops, bindings);
     }
     emit_padding(stage, loops, bindings);
   }
@@ -171,20 +154,6 @@ class LoopsEmitter {
   static size_t vector_position(const Stage &stage, const std::vector<size_t> &loops) {
     const size_t last = stage.vars.size() - 1;
     return std::find(loops.begin(), loops.end(), last) != loops.end() ? last : loops.back();
-  }
-
-  // Whether vectors along the last index read memory better than vectors along the reductions.
-  static bool favours_outer(const Stage &stage, const std::vector<size_t> &loops,
-                            const std::vector<ExprPtr> &reductions) {
-    const std::string &var = stage.vars[vector_position(stage, loops)].name;
-    int dot_gathers = 0, outer_gathers = 0;
-    for (const ExprPtr &reduction : reductions) {
-      const ReductionCost dot = dot_cost(reduction), outer = outer_cost(reduction, var);
-      if (!outer.possible) return false;
-      dot_gathers += dot.possible ? dot.gathers : 1000;
-      outer_gathers += outer.gathers;
-    }
-    return outer_gathers < dot_gathers;
   }
 
   // Vectors along the last index; the others are plain loops.
@@ -235,22 +204,14 @@ class LoopsEmitter {
 
   // Reductions along their own variables, several results at a time: rows along the last index, tokens along the one
   // before, unless an extent depends on them.
-  void emit_blocks(const Stage &stage, const std::vector<size_t> &loops, const Bindings &bindings,
-                   const std::vector<ExprPtr> &reductions) {
-    const auto independent = [&](size_t position) {
-      const std::string &name = stage.vars[position].name;
-      const auto fixed = [&](const ExprPtr &extent) { return motion(extent, name) == Motion::Fixed; };
-      return std::all_of(reductions.begin(), reductions.end(),
-                         [&](const ExprPtr &r) { return extents_fixed(r, name); }) &&
-             std::all_of(stage.vars.begin(), stage.vars.end(), [&](const IndexVar &v) { return fixed(v.extent); });
-    };
+  void emit_blocks(const Stage &stage, const std::vector<size_t> &loops, const Bindings &bindings) {
     const size_t row = vector_position(stage, loops);
-    const int64_t rows = independent(row) ? parameter("rows", 4) : 1;
+    const int64_t rows = advances_together(stage, row) ? parameter("rows", 4) : 1;
     std::vector<StageLoop> nest;
     bool tokens_placed = false;
     for (auto position = loops.rbegin(); position != loops.rend(); ++position) {
       int64_t factor = *position == row ? rows : 1;
-      if (*position != row && !tokens_placed && independent(*position)) {
+      if (*position != row && !tokens_placed && advances_together(stage, *position)) {
         factor = parameter("tokens", 1);
         tokens_placed = true;
       }
@@ -263,11 +224,6 @@ class LoopsEmitter {
       const Values values = reductions_.evaluate(stage.value, all);
       for (size_t i = 0; i < all.size(); ++i) write(stage, all[i], values[i]);
     });
-  }
-
-  static bool extents_fixed(const ExprPtr &e, const std::string &var) {
-    if (compiler::is_reduction(e->op) && motion(e->args[0], var) != Motion::Fixed) return false;
-    return std::all_of(e->args.begin(), e->args.end(), [&](const ExprPtr &arg) { return extents_fixed(arg, var); });
   }
 
   void write(const Stage &stage, const Bindings &at, Value *value) {

@@ -9,9 +9,9 @@
 #include <limits>
 #include <numeric>
 
+#include "codegen/analysis.h"
 #include "codegen/llvm/float_ops.h"
 #include "codegen/llvm/isa/isa.h"
-#include "codegen/llvm/loop_plan.h"
 #include "compiler/expr.h"
 
 namespace bittern::codegen {
@@ -24,21 +24,8 @@ using IrType = compiler::Type;
 
 namespace {
 
-constexpr unsigned kPartials = 16;
 // A row is read once: fetched into the smallest cache it would only push out what is read again.
 constexpr unsigned kSecondLevel = 2;
-
-bool moves(const ExprPtr &e, const std::string &var) { return motion(e, var) != Motion::Fixed; }
-
-// Loads that vectors along `var` would gather; impossible when a reduction inside moves with it.
-void count_gathers(const ExprPtr &e, const std::string &var, ReductionCost &cost) {
-  if (compiler::is_reduction(e->op) && moves(e, var)) cost.possible = false;
-  if (e->op == Op::Load) {
-    if (load_motion(*e, var) == Motion::Other) ++cost.gathers;
-    return;
-  }
-  for (const ExprPtr &arg : e->args) count_gathers(arg, var, cost);
-}
 
 std::vector<int> counting(unsigned from, unsigned count) {
   std::vector<int> lanes(count);
@@ -54,25 +41,7 @@ bool is_picked(const Expr &load) {
   return nested;
 }
 
-// i32(a) * i32(b) with a and b of type i8.
-bool is_i8_product(const ExprPtr &e) {
-  const auto widened = [](const ExprPtr &x) { return x->op == Op::Cast && x->args[0]->type == IrType::I8; };
-  return e->op == Op::Mul && e->type == IrType::I32 && widened(e->args[0]) && widened(e->args[1]);
-}
-
 }  // namespace
-
-ReductionCost dot_cost(const ExprPtr &reduction) {
-  ReductionCost cost{true, 0};
-  count_gathers(reduction->args[1], reduction->name, cost);
-  return cost;
-}
-
-ReductionCost outer_cost(const ExprPtr &reduction, const std::string &var) {
-  ReductionCost cost{!moves(reduction->args[0], var), 0};
-  count_gathers(reduction->args[1], var, cost);
-  return cost;
-}
 
 bool ReductionEmitter::may_overrun(const ExprPtr &e, const std::string &var) const {
   if (!moves(e, var)) return true;
@@ -107,7 +76,7 @@ Values ReductionEmitter::reduce(const ExprPtr &reduction, const std::vector<Bind
     std::erase_if(scalar.known, [](const auto &entry) { return entry.second->getType()->isVectorTy(); });
     return reduce(reduction, {scalar});
   }
-  if (!dot_cost(reduction).possible) return one_by_one(*reduction, all);
+  if (!has_dot_form(reduction)) return one_by_one(*reduction, all);
   if (reduction->op == Op::Sum && is_i8_product(reduction->args[1])) return dot_i8(*reduction, all);
   return dot(*reduction, all);
 }

@@ -10,16 +10,6 @@
 
 namespace bittern::codegen {
 
-// How a reduction may be lowered, by the memory it would walk.
-struct ReductionCost {
-  bool possible = false;
-  int gathers = 0;  // loads that would be gathered lane by lane
-};
-// In vectors along its own variable.
-ReductionCost dot_cost(const compiler::ExprPtr &reduction);
-// In vectors along `var`, an index of the result.
-ReductionCost outer_cost(const compiler::ExprPtr &reduction, const std::string &var);
-
 class ReductionEmitter {
  public:
   struct Choices {

@@ -1,13 +1,12 @@
 // The plan is made by trial: keep every local that is worth keeping, and where that turns out to be impossible (its
 // size is not linear in the size parameters) recompute it where it is read instead.
-#include "codegen/llvm/loop_plan.h"
+#include "codegen/loop_plan.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <functional>
 
-#include "codegen/llvm/loop_plan_steps.h"
+#include "codegen/loop_plan_steps.h"
 #include "compiler/error.h"
 #include "compiler/expr.h"
 #include "schedules/parallel.h"
@@ -130,19 +129,6 @@ void drop_unread(std::vector<Stage> &stages) {
 }
 
 }  // namespace
-
-std::vector<ExprPtr> outer_reductions(const ExprPtr &e) {
-  std::vector<ExprPtr> found;
-  const std::function<void(const ExprPtr &)> visit = [&](const ExprPtr &node) {
-    if (!compiler::is_reduction(node->op)) {
-      for (const ExprPtr &arg : node->args) visit(arg);
-    } else if (std::find(found.begin(), found.end(), node) == found.end()) {
-      found.push_back(node);
-    }
-  };
-  visit(e);
-  return found;
-}
 
 LoopPlan plan_loops(const KernelSpec &spec, const Sizes &fixed, const schedules::Schedule &schedule) {
   const std::vector<int> candidates = schedules::parallel_sizes(spec);

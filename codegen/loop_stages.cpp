@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <map>
 
-#include "codegen/llvm/loop_plan_steps.h"
+#include "codegen/loop_plan_steps.h"
 #include "compiler/expr.h"
 
 namespace bittern::codegen {

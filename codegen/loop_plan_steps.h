@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "codegen/llvm/loop_plan.h"
+#include "codegen/loop_plan.h"
 
 namespace bittern::codegen {
 

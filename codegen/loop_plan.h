@@ -1,6 +1,6 @@
-// Decides, from a kernel's definitions alone, how llvm.loops computes it: which locals are recomputed where they are
+// Decides, from a kernel's definitions alone, how loops compute it: which locals are recomputed where they are
 // read and which are kept, which loops are shared by several definitions, and which index the tiles divide. Plain IR
-// in, plain data out; no LLVM here.
+// in, plain data out: LLVM and Halide lower from the same plan.
 #pragma once
 #include <map>
 #include <optional>
@@ -8,16 +8,11 @@
 #include <string>
 #include <vector>
 
+#include "codegen/linear.h"
 #include "compiler/ir.h"
 #include "schedules/schedule.h"
 
 namespace bittern::codegen {
-
-// constant + sum of coefficient * size.
-struct Linear {
-  int64_t constant = 0;
-  std::map<std::string, int64_t> sizes;
-};
 
 // One definition that is computed by loops of its own. Every index variable of a plan has a name of its own, except
 // that definitions which share a loop share its variable.
@@ -58,8 +53,5 @@ LoopPlan plan_loops(const compiler::KernelSpec &spec, const compiler::Sizes &fix
 
 // The plan as text: its loops, what is kept, and what is computed where it is read.
 std::string print_loop_plan(const LoopPlan &plan, const compiler::KernelSpec &spec);
-
-// Reductions of an expression that stand inside no other reduction, each once, in order of evaluation.
-std::vector<compiler::ExprPtr> outer_reductions(const compiler::ExprPtr &e);
 
 }  // namespace bittern::codegen

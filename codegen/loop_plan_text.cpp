@@ -1,7 +1,7 @@
 // A plan of loops as text, for people who want to see what llvm.loops does with a kernel.
 #include <fmt/format.h>
 
-#include "codegen/llvm/loop_plan.h"
+#include "codegen/loop_plan.h"
 #include "compiler/printer.h"
 
 namespace bittern::codegen {
