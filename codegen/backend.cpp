@@ -29,7 +29,8 @@ const Backend &find_backend(const std::string &name) {
 std::optional<std::string> sums_overflow(const Request &request) {
   if (request.unchecked) return std::nullopt;
   auto overflow = schedules::sums_overflow(request.spec, request.fixed, request.schedule, request.target);
-  if (overflow) *overflow = fmt::format("{}.{}: {}", request.schedule.backend, request.schedule.template_name, *overflow);
+  if (overflow)
+    *overflow = fmt::format("{}.{}: {}", request.schedule.backend, request.schedule.template_name, *overflow);
   return overflow;
 }
 

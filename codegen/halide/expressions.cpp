@@ -4,6 +4,8 @@
 
 #include "codegen/halide/lowering.h"
 #include "compiler/error.h"
+#include "compiler/expr.h"
+#include "schedules/layout.h"
 
 namespace bittern::codegen::halide {
 
@@ -20,50 +22,35 @@ Expr bits(const Expr &x) { return Halide::reinterpret<uint32_t>(x); }
 Expr u32(uint32_t value) { return Halide::Internal::make_const(Halide::UInt(32), value); }
 
 Expr binary(Op op, const Expr &a, const Expr &b) {
-  switch (op) {
-    case Op::Add:
-      return a + b;
-    case Op::Sub:
-      return a - b;
-    case Op::Mul:
-      return a * b;
-    case Op::Div:
-      return a / b;
-    case Op::Mod:
-      return a % b;
-    case Op::Min:
-      return a.type().is_float() ? Halide::select(a < b, a, b) : Halide::min(a, b);
-    case Op::Max:
-      return a.type().is_float() ? Halide::select(a > b, a, b) : Halide::max(a, b);
-    case Op::BitAnd:
-      return a & b;
-    case Op::BitOr:
-      return a | b;
-    case Op::BitXor:
-      return a ^ b;
-    case Op::Shl:
-      return a << b;
-    case Op::Shr:
-      return a >> b;
-    case Op::Eq:
-      return a == b;
-    case Op::Ne:
-      return a != b;
-    case Op::Lt:
-      return a < b;
-    case Op::Le:
-      return a <= b;
-    case Op::Gt:
-      return a > b;
-    case Op::Ge:
-      return a >= b;
-    case Op::And:
-      return a && b;
-    case Op::Or:
-      return a || b;
-    default:
-      throw Error("the Halide backend met an operation that it does not know");
-  }
+  using Halide::select;
+  const bool real = a.type().is_float();
+  static const std::map<Op, Expr (*)(const Expr &, const Expr &)> table = {
+      {Op::Add, [](const Expr &x, const Expr &y) { return x + y; }},
+      {Op::Sub, [](const Expr &x, const Expr &y) { return x - y; }},
+      {Op::Mul, [](const Expr &x, const Expr &y) { return x * y; }},
+      {Op::Div, [](const Expr &x, const Expr &y) { return x / y; }},
+      {Op::Mod, [](const Expr &x, const Expr &y) { return x % y; }},
+      {Op::Min, [](const Expr &x, const Expr &y) { return Halide::min(x, y); }},
+      {Op::Max, [](const Expr &x, const Expr &y) { return Halide::max(x, y); }},
+      {Op::BitAnd, [](const Expr &x, const Expr &y) { return x & y; }},
+      {Op::BitOr, [](const Expr &x, const Expr &y) { return x | y; }},
+      {Op::BitXor, [](const Expr &x, const Expr &y) { return x ^ y; }},
+      {Op::Shl, [](const Expr &x, const Expr &y) { return x << y; }},
+      {Op::Shr, [](const Expr &x, const Expr &y) { return x >> y; }},
+      {Op::Eq, [](const Expr &x, const Expr &y) { return x == y; }},
+      {Op::Ne, [](const Expr &x, const Expr &y) { return x != y; }},
+      {Op::Lt, [](const Expr &x, const Expr &y) { return x < y; }},
+      {Op::Le, [](const Expr &x, const Expr &y) { return x <= y; }},
+      {Op::Gt, [](const Expr &x, const Expr &y) { return x > y; }},
+      {Op::Ge, [](const Expr &x, const Expr &y) { return x >= y; }},
+      {Op::And, [](const Expr &x, const Expr &y) { return x && y; }},
+      {Op::Or, [](const Expr &x, const Expr &y) { return x || y; }},
+  };
+  if (real && op == Op::Min) return select(a < b, a, b);
+  if (real && op == Op::Max) return select(a > b, a, b);
+  const auto row = table.find(op);
+  if (row == table.end()) throw Error("the Halide backend met an operation that it does not know");
+  return row->second(a, b);
 }
 
 // Negation flips the sign of zero too; 0 - x would not.
@@ -107,7 +94,7 @@ Expr Lowering::translate(const ExprPtr &e, const Scope &scope) {
     case Op::Call:
       return call(e, scope);
     case Op::Neg:
-      return wrapping_.count(e.get()) ? wrapping(Op::Sub, Expr(0), arg(0)) : negate(arg(0));
+      return wraps(*e) ? wrapping(Op::Sub, Expr(0), arg(0)) : negate(arg(0));
     case Op::Abs:
       return e->type == Type::F32 ? Halide::abs(arg(0)) : Halide::cast<int32_t>(Halide::abs(arg(0)));
     case Op::Sqrt:
@@ -131,34 +118,19 @@ Expr Lowering::translate(const ExprPtr &e, const Scope &scope) {
     case Op::MinOf:
       return reduce(e, scope);
     default:
-      return wrapping_.count(e.get()) ? wrapping(e->op, arg(0), arg(1)) : binary(e->op, arg(0), arg(1));
+      return wraps(*e) ? wrapping(e->op, arg(0), arg(1)) : binary(e->op, arg(0), arg(1));
   }
 }
 
 Expr Lowering::load(const ExprPtr &e, const Scope &scope) {
   const compiler::Tensor &tensor = *spec_.find(e->name);
-  const bool defined = tensor.role == Role::Local || tensor.role == Role::Out;
-  if (defined && !stored_.count(e->name)) {
-    // Expanded in place: its variables mean what the indices mean here.
-    const compiler::Definition &definition = *spec_.definition(e->name);
-    Scope inner;
-    inner.stage = scope.stage;
-    for (size_t i = 0; i < definition.vars.size(); ++i) {
-      const ExprPtr &index = e->args[i];
-      Binding binding;
-      if (index->op == Op::Var) {
-        binding = scope.vars.at(index->name);
-      } else {
-        binding.local = translate(index, scope);
-      }
-      inner.vars[definition.vars[i].name] = binding;
-    }
-    return translate(definition.value, inner);
-  }
   std::vector<Expr> indices;  // innermost first, as Halide has them
-  for (size_t i = e->args.size(); i-- > (defined ? structure_.prefix : 0);)
-    indices.push_back(translate(e->args[i], scope));
-  if (defined) return stored_.at(e->name)(indices);
+  if (tensor.role == Role::Local) {
+    for (const size_t position : plan_.inner(plan_.stage_of(tensor)))
+      indices.push_back(translate(e->args[position], scope));
+    return kept_.at(e->name)(indices);
+  }
+  for (size_t i = e->args.size(); i-- > 0;) indices.push_back(translate(e->args[i], scope));
   if (tensor.type == Type::Ternary) return load_trit(e->name, indices[1], indices[0]);
   Expr value = inputs_.at(e->name)(indices);
   // An index keeps its declared range, so that Halide knows the bounds of what it indexes.
@@ -170,16 +142,14 @@ Expr Lowering::load(const ExprPtr &e, const Scope &scope) {
 
 // The number of values of an index: the thunk's, where it depends on data that the caller passes.
 Expr Lowering::translate_extent(const ExprPtr &extent, const Scope &scope) {
-  std::map<std::string, int> prefix;
-  for (const auto &[name, binding] : scope.vars)
-    if (binding.constant()) prefix[name] = binding.prefix;
-  const int known = find_extent(structure_, extent, prefix);
-  return known >= 0 ? extents_[static_cast<size_t>(known)] : translate(extent, scope);
+  for (size_t i = 0; i < plan_.extents.size(); ++i)
+    if (compiler::equal(extent, plan_.extents[i])) return extents_[i];
+  return translate(extent, scope);
 }
 
 // One trit, found through the layout's mixed-radix description.
 Expr Lowering::load_trit(const std::string &tensor, const Expr &row, const Expr &column) {
-  const schedules::Layout &layout = schedules::find_layout(schedule_.layout);
+  const schedules::Layout &layout = schedules::find_layout(request_.schedule.layout);
   if (!layout.two_bit_fields()) throw Error(fmt::format("layout {} is not read trit by trit", layout.name));
   const compiler::Tensor &weights = *spec_.find(tensor);
   const auto padded = [&](size_t dimension, int64_t multiple) {

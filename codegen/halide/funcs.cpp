@@ -1,19 +1,20 @@
-// Outputs and stored locals as Halide Funcs with schedules, and the compilation of the whole to an object.
+// Outputs and kept locals as Halide Funcs with schedules, and the compilation of the whole to an object.
 #include <fmt/format.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
 
+#include "codegen/analysis.h"
 #include "codegen/halide/halide_target.h"
 #include "codegen/halide/lowering.h"
 #include "compiler/bounds.h"
 #include "compiler/error.h"
 #include "compiler/expr.h"
+#include "compiler/printer.h"
 
 namespace bittern::codegen::halide {
 
-using compiler::Definition;
 using compiler::ExprPtr;
 using compiler::Role;
 using compiler::Type;
@@ -69,17 +70,6 @@ class UnrollPrefetches : public Halide::Internal::IRMutator {
   static constexpr int64_t kMostLines = 8;
 };
 
-// The i32 sum of the activations that a contraction multiplies, for kernels that are not given it.
-ExprPtr make_activation_sum(const compiler::KernelSpec &spec, const schedules::Contraction &c) {
-  if (c.activation_sum) return c.activation_sum;
-  std::vector<ExprPtr> indices = c.lead;
-  const ExprPtr k = compiler::named(compiler::Op::Var, Type::I32, c.k);
-  indices.push_back(c.first ? compiler::node(compiler::Op::Add, Type::I32, {c.first, k}) : k);
-  const ExprPtr load = compiler::node(compiler::Op::Load, spec.find(c.activations)->type, indices, c.activations);
-  const ExprPtr term = compiler::node(compiler::Op::Cast, Type::I32, {load});
-  return compiler::node(compiler::Op::Sum, Type::I32, {c.extent, term}, c.k);
-}
-
 // Halide goes by the order of names where it may choose an order: a number makes that the order of the text.
 std::string numbered(const char *what, size_t number, const std::string &name) {
   return fmt::format("{}{:02}_{}", what, number, name);
@@ -87,38 +77,27 @@ std::string numbered(const char *what, size_t number, const std::string &name) {
 
 }  // namespace
 
-Lowering::Lowering(const Request &request, const Structure &structure, int64_t tile, const std::string &function)
-    : request_(request),
-      spec_(request.spec),
-      structure_(structure),
-      schedule_(request.schedule),
-      tile_(tile),
-      function_(function),
-      wrapping_(compiler::wrapping_operations(request.spec, request.fixed)) {
+Lowering::Lowering(const Request &request, const Plan &plan, const std::string &function, Descriptor &descriptor)
+    : request_(request), spec_(request.spec), plan_(plan), function_(function), descriptor_(descriptor) {
+  for (const compiler::Expr *e : compiler::wrapping_operations(spec_, request.fixed)) wrapping_.insert(place_of(*e));
+  const auto i32 = [&](const std::string &name) {
+    const Halide::Param<int32_t> parameter(name);
+    arguments_.push_back(parameter);
+    return Expr(parameter);
+  };
   for (const std::string &name : spec_.sizes) {
-    Halide::Param<int32_t> size(numbered("size", sizes_.size(), name));
-    arguments_.push_back(size);
+    const Expr size = i32(numbered("size", sizes_.size(), name));
     const auto fixed = request.fixed.find(name);
-    sizes_[name] = fixed == request.fixed.end() ? Expr(size) : Expr(static_cast<int32_t>(fixed->second));
+    sizes_[name] = fixed == request.fixed.end() ? size : Expr(static_cast<int32_t>(fixed->second));
   }
   for (const std::string &name : spec_.scalars) {
-    Halide::Param<float> scalar(numbered("scalar", scalars_.size(), name));
+    const Halide::Param<float> scalar(numbered("scalar", scalars_.size(), name));
     arguments_.push_back(scalar);
     scalars_[name] = scalar;
   }
-  for (size_t i = 0; i < structure.prefix; ++i) {
-    Halide::Param<int32_t> index(fmt::format("index{}", i));
-    arguments_.push_back(index);
-    prefix_.push_back(index);
-  }
-  for (size_t i = 0; i < structure.extents.size(); ++i) {
-    Halide::Param<int32_t> extent(fmt::format("extent{}", i));
-    arguments_.push_back(extent);
-    extents_.push_back(extent);
-  }
-  Halide::Param<int32_t> first_tile("first_tile");
-  arguments_.push_back(first_tile);
-  first_tile_ = first_tile;
+  for (size_t i = 0; i < plan.outer.size(); ++i) outer_.push_back(i32(fmt::format("index{}", i)));
+  for (size_t i = 0; i < plan.extents.size(); ++i) extents_.push_back(i32(fmt::format("extent{}", i)));
+  first_tile_ = i32("first_tile");
   for (const compiler::Tensor *tensor : spec_.arguments()) {
     if (tensor->role == Role::Out) continue;
     const int rank = tensor->type == Type::Ternary ? 1 : static_cast<int>(tensor->shape.size());
@@ -127,202 +106,166 @@ Lowering::Lowering(const Request &request, const Structure &structure, int64_t t
     arguments_.push_back(input);
     inputs_.emplace(tensor->name, input);
   }
-  if (schedule_.template_name == "loops") return;
-  for (const schedules::Contraction &contraction : schedules::find_contractions(spec_)) {
-    contractions_.emplace(contraction.sum.get(), contraction);
-    activation_sums_.emplace(contraction.sum.get(), make_activation_sum(spec_, contraction));
-  }
-  if (contractions_.empty())
-    throw Error(fmt::format("kernel {} has no sum of ternary weights times int8 for halide.{}", spec_.name,
-                            schedule_.template_name));
+  for (const Stage &stage : plan.loops.stages) indices_.insert(indices_.end(), stage.vars.begin(), stage.vars.end());
 }
 
-void Lowering::store(Func func, const Linear &elements, int bytes) {
-  bool constant = !elements.loaded;
-  for (const int64_t per : elements.per) constant &= per == 0;
-  const int64_t size = elements.base * bytes;
-  if (constant && size <= kStackPerFunc && stack_ + size <= kStackInAll) {
+Linear Lowering::bound(const ExprPtr &e) const {
+  if (const auto most = upper_bound(spec_, request_.fixed, indices_, e)) return *most;
+  throw Error(fmt::format("no bound for {} that is linear in the sizes", compiler::print_expr(e)));
+}
+
+void Lowering::store(Func func, int64_t lanes, const std::vector<ExprPtr> &counts, bool part, int64_t slack) {
+  std::optional<Linear> elements = Linear{lanes, {}};
+  bool known = !part;  // to Halide; neither is a number that follows from values in tensors
+  for (const ExprPtr &count : counts) {
+    elements = product(elements, combine(bound(count), Linear{slack, {}}, 1));
+    compiler::walk(count, [&](const ExprPtr &e) { known &= e->op != compiler::Op::Load; });
+  }
+  if (!elements) throw Error("an intermediate's size is a product of sizes that are not fixed");
+  const int64_t bytes = func.types()[0].bytes(), size = elements->constant * bytes;
+  if (known && elements->sizes.empty() && size <= kStackPerFunc && stack_ + size <= kStackInAll) {
     stack_ += size;
     func.store_in(Halide::MemoryType::Stack);
     return;
   }
-  scratch_ = add(scratch_, multiply(elements, {bytes, {}}));
-  scratch_.base += kScratchSlack;
+  promise_scratch(spec_, *elements, bytes, kScratchSlack, descriptor_);
   func.store_in(Halide::MemoryType::Heap);
 }
 
-// What the definition's variables mean: the thunk's indices, then `vars` (innermost first).
-Scope Lowering::definition_scope(const Definition &definition, const std::vector<Var> &vars,
-                                 const std::vector<int64_t> &tiles, Stage &stage) {
+// What the stage's variables mean: the thunk's indices, then `vars` (innermost first).
+Scope Lowering::stage_scope(const Stage &stage, const Vars &vars, const std::vector<int64_t> &tiles, Needs &needs) {
   Scope scope;
-  scope.stage = &stage;
-  for (size_t i = 0; i < definition.vars.size(); ++i) {
-    const compiler::IndexVar &index = definition.vars[i];
+  scope.needs = &needs;
+  for (size_t i = 0; i < outer_.size(); ++i) {
     Binding binding;
+    binding.local = outer_[i];
+    binding.constant = true;
+    scope.vars[stage.vars[stage.order[i]].name] = binding;
+  }
+  const std::vector<size_t> inner = plan_.inner(stage);
+  for (size_t i = inner.size(); i-- > 0;) {
+    const compiler::IndexVar &index = stage.vars[inner[i]];
+    Binding binding;
+    binding.local = vars[i];
     binding.count = index.extent;
-    if (i < structure_.prefix) {
-      binding.local = prefix_[i];
-      binding.prefix = static_cast<int>(i);
-    } else {
-      const size_t position = definition.vars.size() - 1 - i;
-      binding.local = vars[position];
-      binding.extent = translate_extent(index.extent, scope);
-      binding.tile = tiles[position];
-      if (structure_.prefix == 0 && static_cast<int>(i) == structure_.parallel)
-        binding.base = first_tile_ * static_cast<int32_t>(tile_);
-    }
+    binding.extent = translate_extent(index.extent, scope);
+    binding.tile = tiles[i];
+    if (plan_.cut(stage, inner[i])) binding.base = first_tile_ * static_cast<int32_t>(plan_.tile);
     scope.vars[index.name] = binding;
   }
   return scope;
 }
 
-// How many values of each variable (innermost first) are computed together when the value needs reductions.
-std::vector<int64_t> Lowering::wanted_tiles(const Definition &definition, size_t variables) const {
-  std::vector<int64_t> tiles(variables, 1);
-  if (!expands_to_reduction(spec_, structure_, definition.value)) return tiles;
-  for (size_t position = 0; position < std::min<size_t>(variables, 2); ++position) {
-    bool plain = true;  // the last value must be known before the loop, to clamp to it
-    compiler::walk(definition.vars[definition.vars.size() - 1 - position].extent, [&](const ExprPtr &e) {
-      if (e->op != compiler::Op::Var) return;
-      for (size_t i = structure_.prefix; i < definition.vars.size(); ++i) plain &= definition.vars[i].name != e->name;
-    });
-    if (!plain) continue;
-    if (schedule_.template_name == "gemm") {
-      tiles[position] = schedule_.get(position == 0 ? "nb" : "mb", 1);
-    } else {
-      tiles[position] =
-          position == 0 ? schedule_.get("rows", 1) : std::min<int64_t>(schedule_.get("tokens", 1), request_.m_max);
-    }
-  }
-  return tiles;
+// How many values of a variable (0: the innermost) are computed together when the value needs reductions.
+int64_t Lowering::wanted_tile(const Stage &stage, size_t place) const {
+  if (outer_reductions(stage.value).empty() || !advances_together(stage, plan_.inner(stage)[place])) return 1;
+  if (is_gemm()) return parameter(place == 0 ? "nb" : "mb");
+  return place == 0 ? parameter("rows") : std::min<int64_t>(parameter("tokens"), request_.m_max);
 }
 
-void Lowering::define(const std::vector<const Definition *> &definitions, Func func) {
-  const Definition &first = *definitions.front();
-  std::vector<Var> vars;
-  for (size_t i = first.vars.size(); i-- > structure_.prefix;) vars.emplace_back(numbered("v", i, first.vars[i].name));
+void Lowering::define(const std::vector<const Stage *> &stages, Func func) {
+  const std::vector<size_t> inner = plan_.inner(*stages.front());
+  Vars vars;
+  for (const size_t position : inner) vars.emplace_back(fmt::format("v{}", position));
+  needs_.push_back(std::make_unique<Needs>());
+  Needs &needs = *needs_.back();
+  if (!vars.empty()) {
+    needs.vector_var = vars[0].name();
+    for (const Stage *stage : stages) needs.column |= favours_outer(*stage, stage->vars[inner[0]].name);
+  }
   std::vector<int64_t> tiles(vars.size(), 1);
-  for (const Definition *definition : definitions) {
-    const std::vector<int64_t> wanted = wanted_tiles(*definition, vars.size());
-    for (size_t i = 0; i < tiles.size(); ++i) tiles[i] = std::max(tiles[i], wanted[i]);
+  for (size_t i = 0; i < std::min<size_t>(vars.size(), 2) && !needs.column; ++i)
+    for (const Stage *stage : stages) tiles[i] = std::max(tiles[i], wanted_tile(*stage, i));
+  Exprs values;
+  for (const Stage *stage : stages)
+    values.push_back(Halide::strict_float(translate(stage->value, stage_scope(*stage, vars, tiles, needs))));
+  if (values.size() == 1) {
+    func(vars) = values[0];
+  } else {
+    func(vars) = Halide::Tuple(values);
   }
-  // Whether reductions fit the tiles shows only when they are defined; without tiles everything fits.
-  for (;;) {
-    stages_.push_back(std::make_unique<Stage>());
-    Stage &stage = *stages_.back();
-    stage.has_vector_var = !vars.empty();
-    if (!vars.empty()) stage.vector_var = vars[0];
-    std::vector<Expr> values;
-    for (const Definition *definition : definitions)
-      values.push_back(
-          Halide::strict_float(translate(definition->value, definition_scope(*definition, vars, tiles, stage))));
-    const bool tiled = std::any_of(tiles.begin(), tiles.end(), [](int64_t tile) { return tile > 1; });
-    if (tiled && (stage.irregular || stage.column)) {
-      std::fill(tiles.begin(), tiles.end(), 1);
-      continue;
-    }
-    if (values.size() == 1) {
-      func(vars) = values[0];
-    } else {
-      func(vars) = Halide::Tuple(values);
-    }
-    schedule_func(func, vars, tiles, stage);
-    return;
-  }
+  schedule_func(func, vars, tiles, needs);
 }
 
-void Lowering::schedule_func(Func func, const std::vector<Var> &vars, const std::vector<int64_t> &tiles, Stage &stage) {
-  Place place = Place::at_root();
+void Lowering::schedule_func(Func func, const Vars &vars, const std::vector<int64_t> &tiles, const Needs &needs) {
+  Place place;
   if (vars.empty()) {
     // a single number: what it needs is computed once
-  } else if (stage.helpers.empty()) {
-    func.vectorize(vars[0], static_cast<int>(schedule_.get("width", 8)), TailStrategy::GuardWithIf);
-  } else if (stage.column) {
+  } else if (needs.helpers.empty()) {
+    func.vectorize(vars[0], parameter("width"), TailStrategy::GuardWithIf);
+  } else if (needs.column) {
     func.vectorize(vars[0], 8, TailStrategy::GuardWithIf);
     if (vars.size() > 1) place = Place(func, vars[1]);
-  } else if (schedule_.template_name == "gemm") {
-    place = tile_gemm(func, vars, tiles, stage);
+  } else if (is_gemm()) {
+    place = tile_gemm(func, vars, tiles, needs);
   } else {
-    std::vector<Halide::VarOrRVar> inner, outer;
+    Loops inside, around;
     for (size_t i = 0; i < vars.size(); ++i) {
       if (tiles[i] == 1) {
-        outer.push_back(vars[i]);
+        around.push_back(vars[i]);
         continue;
       }
       const Var o(vars[i].name() + "o"), in(vars[i].name() + "i");
       func.split(vars[i], o, in, static_cast<int>(tiles[i]), TailStrategy::GuardWithIf);
-      inner.push_back(in);
-      outer.push_back(o);
+      inside.push_back(in);
+      around.push_back(o);
     }
     // The second variable (tokens, as a rule) runs inside the first, so that a tile of weights is used for all of them.
-    if (outer.size() > 1) std::swap(outer[0], outer[1]);
-    place = Place(func, outer[0]);
-    std::vector<Halide::VarOrRVar> loops = inner;
-    loops.insert(loops.end(), outer.begin(), outer.end());
-    if (loops.size() > 1) func.reorder(loops);
-    for (const Halide::VarOrRVar &in : inner) func.unroll(in);
+    if (around.size() > 1) std::swap(around[0], around[1]);
+    place = Place(func, around[0]);
+    const Loops all = join<Halide::VarOrRVar>(inside, around);
+    if (all.size() > 1) func.reorder(all);
+    for (const Halide::VarOrRVar &in : inside) func.unroll(in);
   }
-  for (const auto &helper : stage.helpers)
-    helper->schedule(helper->follows_vector_var || stage.column ? place : Place::at_root());
+  for (const auto &helper : needs.helpers) helper->schedule(helper->vector_dim >= 0 || needs.column ? place : Place());
 }
 
 void Lowering::define_kernel() {
   std::map<std::string, Func> outputs;
-  std::vector<const Definition *> nest;
-  for (const Definition *definition : structure_.definitions) {
-    const compiler::Tensor &tensor = *spec_.find(definition->tensor);
-    const bool output = tensor.role == Role::Out;
-    if (structure_.one_nest) {
-      if (output) nest.push_back(definition);
-      continue;
-    }
-    if (!output && !structure_.is_stored(tensor.name)) continue;
-    Func func(numbered("f", static_cast<size_t>(&tensor - spec_.tensors.data()), tensor.name));
-    define({definition}, func);
-    stored_[tensor.name] = func;
-    if (output) {
-      outputs[tensor.name] = func;
-      continue;
-    }
-    Linear elements{1, {}};
-    for (size_t i = structure_.prefix; i < definition->vars.size(); ++i)
-      elements = multiply(elements, bound(definition->vars[i].extent));
-    func.compute_root();
-    store(func, elements, func.types()[0].bytes());
-  }
-  if (structure_.one_nest) {
-    // Outputs in the order of the arguments, as the elements of one Func.
-    std::sort(nest.begin(), nest.end(),
-              [&](const Definition *a, const Definition *b) { return spec_.find(a->tensor) < spec_.find(b->tensor); });
-    Func func("out");
-    define(nest, func);
-    outputs_ = {func};
+  if (plan_.one_nest) {
+    std::vector<const Stage *> all;
+    for (const Stage &stage : plan_.loops.stages) all.push_back(&stage);
+    outputs_ = {Func("out")};
+    define(all, outputs_[0]);
   } else {
+    for (const Stage &stage : plan_.loops.stages) {
+      const std::string &name = stage.tensor->name;
+      Func func(numbered("f", static_cast<size_t>(&stage - plan_.loops.stages.data()), name));
+      define({&stage}, func);
+      (stage.tensor->role == Role::Local ? kept_ : outputs)[name] = func;
+      if (stage.tensor->role != Role::Local) continue;
+      std::vector<ExprPtr> counts;
+      for (const size_t position : plan_.inner(stage)) counts.push_back(stage.vars[position].extent);
+      func.compute_root();
+      store(func, 1, counts, plan_.outer.empty() && plan_.loops.parallel >= 0);
+    }
     for (const compiler::Tensor *tensor : spec_.arguments())
       if (tensor->role == Role::Out) outputs_.push_back(outputs.at(tensor->name));
   }
-  size_t output = 0;
+  std::vector<Halide::OutputImageParam> buffers;
   for (Func &func : outputs_)
-    for (const Halide::OutputImageParam &buffer : func.output_buffers()) bound_output(buffer, output++);
+    for (const Halide::OutputImageParam &buffer : func.output_buffers()) buffers.push_back(buffer);
+  size_t next = 0;
+  for (const compiler::Tensor *tensor : spec_.arguments())
+    if (tensor->role == Role::Out) bound_output(buffers[next++], plan_.stage_of(*tensor));
 }
 
 // An output begins at 0 and has the tensor's extents, but for the one that a tile cuts.
-void Lowering::bound_output(Halide::OutputImageParam buffer, size_t output) {
-  for (const compiler::Tensor *tensor : spec_.arguments()) {
-    if (tensor->role != Role::Out || output-- != 0) continue;
-    for (int d = 0; d < buffer.dimensions(); ++d) {
-      const size_t axis = tensor->shape.size() - 1 - static_cast<size_t>(d);
-      if (structure_.prefix == 0 && static_cast<int>(axis) == structure_.parallel) {
-        buffer.dim(d).set_min(0);
-        // Where tiles divide the size, no call has a tail.
-        const Linear size = bound(tensor->shape[axis]);
-        const int32_t step = static_cast<int32_t>(schedule_.get(schedule_.template_name == "gemm" ? "nb" : "rows", 1));
-        if (size.per.empty() && d == 0 && size.base % step == 0 && tile_ % step == 0)
-          buffer.dim(d).set_extent(buffer.dim(d).extent() / step * step);
-      } else {
-        buffer.dim(d).set_bounds(0, translate(tensor->shape[axis], {}));
-      }
+void Lowering::bound_output(Halide::OutputImageParam buffer, const Stage &stage) {
+  const std::vector<size_t> inner = plan_.inner(stage);
+  for (int d = 0; d < buffer.dimensions(); ++d) {
+    const size_t position = inner[static_cast<size_t>(d)];
+    const ExprPtr &shape = stage.tensor->shape[position];
+    if (!plan_.cut(stage, position)) {
+      buffer.dim(d).set_bounds(0, translate(shape, {}));
+      continue;
     }
+    buffer.dim(d).set_min(0);
+    // Where tiles divide the size, no call has a tail.
+    const Linear size = bound(shape);
+    const int step = parameter(is_gemm() ? "nb" : "rows");
+    if (size.sizes.empty() && d == 0 && size.constant % step == 0 && plan_.tile % step == 0)
+      buffer.dim(d).set_extent(buffer.dim(d).extent() / step * step);
   }
 }
 
@@ -342,7 +285,7 @@ std::string text_of(const Halide::Module &module, Halide::OutputFileType type) {
 
 }  // namespace
 
-HalideCode Lowering::run() {
+Code Lowering::run() {
   define_kernel();
   Target target(halide_target(request_.target));
   for (const Target::Feature feature : {Target::NoRuntime, Target::NoAsserts, Target::NoBoundsQuery,
@@ -351,10 +294,9 @@ HalideCode Lowering::run() {
   Halide::Pipeline pipeline(outputs_);
   pipeline.add_custom_lowering_pass(new UnrollPrefetches);
   Halide::Module module = pipeline.compile_to_module(arguments_, function_, target, Halide::LinkageType::External);
-  HalideCode code;
+  Code code;
   const Halide::Buffer<uint8_t> object = module.compile_to_buffer();
   code.object.assign(reinterpret_cast<const char *>(object.data()), object.size_in_bytes());
-  code.scratch = scratch_;
   if (request_.want_assembly || request_.want_listings)
     code.assembly = text_of(module, Halide::OutputFileType::assembly);
   if (request_.want_listings) {
@@ -364,9 +306,9 @@ HalideCode Lowering::run() {
   return code;
 }
 
-HalideCode lower(const Request &request, const Structure &structure, int64_t tile, const std::string &function) {
+Code lower(const Request &request, const Plan &plan, const std::string &function, Descriptor &descriptor) {
   try {
-    return Lowering(request, structure, tile, function).run();
+    return Lowering(request, plan, function, descriptor).run();
   } catch (const Halide::Error &error) {
     throw Error(fmt::format("Halide cannot compile {} as {}: {}", request.spec.name,
                             schedules::print_schedule(request.schedule), error.what()));

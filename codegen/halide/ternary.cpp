@@ -7,6 +7,7 @@
 #include "codegen/halide/lowering.h"
 #include "compiler/error.h"
 #include "compiler/printer.h"
+#include "schedules/layout.h"
 
 namespace bittern::codegen::halide {
 
@@ -16,7 +17,6 @@ using Halide::Expr;
 using Halide::Func;
 using Halide::RDom;
 using Halide::Var;
-using Halide::VarOrRVar;
 
 namespace {
 
@@ -24,37 +24,31 @@ constexpr int kLanes = 16;   // int16 lanes of a vector
 constexpr int kBlock = 128;  // weights of one row in a unit of the layout
 constexpr int kUnitBytes = 32;
 
-std::vector<Expr> arguments(const std::vector<Expr> &first, const std::vector<Var> &dims) {
-  std::vector<Expr> all = first;
-  all.insert(all.end(), dims.begin(), dims.end());
-  return all;
-}
-
 }  // namespace
 
-int64_t Lowering::fixed_size(const ExprPtr &e, const char *what) const {
+int Lowering::fixed_size(const ExprPtr &e, const char *what) const {
   try {
-    return compiler::evaluate(e, request_.fixed);
+    return static_cast<int>(compiler::evaluate(e, request_.fixed));
   } catch (const Error &) {
-    throw Error(
-        fmt::format("halide.{} needs {} ({}) to be fixed", schedule_.template_name, what, compiler::print_expr(e)));
+    throw Error(fmt::format("halide.{} needs {} ({}) to be fixed", request_.schedule.template_name, what,
+                            compiler::print_expr(e)));
   }
 }
 
-void Lowering::define_contraction(Helper &helper, const Scope &body) {
-  const schedules::Contraction &c = contractions_.at(helper.node.get());
-  const schedules::Layout &layout = schedules::find_layout(schedule_.layout);
+void Lowering::define_contraction(Helper &helper, const Scope &body, const schedules::Contraction &c) {
+  const std::string &used = request_.schedule.template_name;
+  const schedules::Layout &layout = schedules::find_layout(request_.schedule.layout);
   if (layout.family != schedules::LayoutFamily::Rows)
-    throw Error(fmt::format("halide.{} cannot read layout {}", schedule_.template_name, layout.name));
+    throw Error(fmt::format("halide.{} cannot read layout {}", used, layout.name));
   if (c.activation_pad % 64 != 0)
-    throw Error(fmt::format("halide.{} reads {} in steps of 64, and its rows are not padded to that",
-                            schedule_.template_name, c.activations));
-  const bool gemm = schedule_.template_name == "gemm";
-  if (gemm && (!helper.follows_vector_var || !structure_.one_nest || helper.dims.size() != 2 || c.group))
+    throw Error(
+        fmt::format("halide.{} reads {} in steps of 64, and its rows are not padded to that", used, c.activations));
+  const bool gemm = is_gemm();
+  if (gemm && (helper.vector_dim < 0 || helper.dims.size() != 2 || c.group))
     throw Error("halide.gemm wants sums over whole rows of weights that run along the output's innermost index");
-  const int rows = static_cast<int>(fixed_size(c.rows, "the number of weight rows"));
-  const int depth = static_cast<int>(fixed_size(c.depth, "the length of weight rows"));
-  const int length = static_cast<int>(fixed_size(c.extent, "the number of products"));
+  const int rows = fixed_size(c.rows, "the number of weight rows");
+  const int depth = fixed_size(c.depth, "the length of weight rows");
+  const int length = fixed_size(c.extent, "the number of products");
   if (c.group && length % 64 != 0) throw Error(fmt::format("groups of {} weights are not a multiple of 64", length));
   const int tile_rows = static_cast<int>(layout.row_tile), units = (depth + kBlock - 1) / kBlock;
   const int groups = (rows + tile_rows - 1) / tile_rows;
@@ -84,11 +78,12 @@ void Lowering::define_contraction(Helper &helper, const Scope &body) {
     const Expr packed = weights(((group * units + unit) * tile_rows + row % tile_rows) * kUnitBytes + byte);
     return (packed >> cast<uint8_t>(2 * field)) & cast<uint8_t>(3);
   };
-  const Var byte_var("byte"), step_var("step");
+  const Var byte_var("byte"), step_var("step"),
+      unit_dim = gemm ? helper.dims[static_cast<size_t>(helper.vector_dim)] : Var();
   Func codes("codes");
-  if (gemm) codes(byte_var, step_var, helper.dims[helper.vector_dim]) = unpacked(byte_var, step_var % 4, step_var / 4);
+  if (gemm) codes(byte_var, step_var, unit_dim) = unpacked(byte_var, step_var % 4, step_var / 4);
   const auto code = [&](const Expr &byte, const Expr &field, const Expr &block) {
-    if (gemm) return Expr(codes(byte, block, helper.dims[helper.vector_dim]));
+    if (gemm) return Expr(codes(byte, block, unit_dim));
     if (!halves) return unpacked(byte, field, group_index * (length / kBlock) + block);
     const Expr half = group_index * (length / step) + block;
     return unpacked(byte, half % 2 * 2 + field, half / 2);
@@ -104,8 +99,7 @@ void Lowering::define_contraction(Helper &helper, const Scope &body) {
   const Var l("l"), chunk("chunk");
   const auto add_piece = [&](const char *name, const Expr &begin, int count, bool with_half, int chunks) {
     TernarySums::Piece piece{Func(name), l, {}, chunks, fields};
-    std::vector<Var> vars = {l};
-    vars.insert(vars.end(), helper.dims.begin(), helper.dims.end());
+    Vars vars = join<Var>(Vars{l}, helper.dims);
     if (chunks > 0) vars.push_back(chunk);
     piece.products(vars) = cast<int16_t>(0);
     // Two neighbouring products by a saturating sum, which is what vpmaddubsw computes and nothing reaches its limits;
@@ -113,26 +107,20 @@ void Lowering::define_contraction(Helper &helper, const Scope &body) {
     const auto accumulate = [&](const RDom &q, const Expr &base) {
       const Var field("field"), block("block");
       const RDom pair(0, 2);
-      std::vector<Var> pair_vars = vars;
-      pair_vars.push_back(field);
-      pair_vars.push_back(block);
+      const Vars pair_vars = join<Var>(vars, Vars{field, block});
       Func two("two");
       const Expr byte = 2 * l + pair;
       two(pair_vars) = cast<int16_t>(0);
       two(pair_vars) = Halide::saturating_add(
           two(pair_vars), Halide::widening_mul(code(byte, field, base + block), activation(byte, field, base + block)));
-      std::vector<Expr> at(vars.begin(), vars.end());
-      at.push_back(q.x);
-      at.push_back(q.y);
-      piece.products(vars) += two(at);
+      piece.products(vars) += two(join<Expr>(vars, Exprs{q.x, q.y}));
       piece.updates.push_back({two, pair, q});
     };
     if (count > 0) accumulate(RDom(0, fields, 0, count), begin);
     if (with_half) accumulate(RDom(0, 2, 0, 1), begin + count);
     sums.pieces.push_back(piece);
   };
-  const int most = static_cast<int>(schedule_.get("chunk", 1)) * 4 / fields,
-            unroll = static_cast<int>(schedule_.get("unroll", 1));
+  const int most = parameter("chunk") * 4 / fields, unroll = parameter("unroll");
   const int chunks = std::max(1, (whole + (half_left ? 1 : 0) + most - 1) / most);
   const int size = std::min(most, ((whole + chunks - 1) / chunks + unroll - 1) / unroll * unroll);
   const int full = size ? whole / size : 0, rest = whole - full * size;
@@ -145,25 +133,14 @@ void Lowering::define_contraction(Helper &helper, const Scope &body) {
     sums.code_bytes = int64_t{kBlock} * units;
     define_gemm(helper, sums);
   } else {
-    const int64_t ahead = schedule_.get("prefetch", 0) / (kUnitBytes * tile_rows);
+    const int64_t ahead = request_.schedule.get("prefetch", 0) / (kUnitBytes * tile_rows);
     define_gemv(helper, sums, weights, ahead);
   }
 }
 
-namespace {
-
-std::vector<VarOrRVar> loops(std::vector<VarOrRVar> before, const std::vector<Var> &dims,
-                             const std::vector<VarOrRVar> &after) {
-  before.insert(before.end(), dims.begin(), dims.end());
-  before.insert(before.end(), after.begin(), after.end());
-  return before;
-}
-
-}  // namespace
-
 // The int16 sums of a register tile: dims that are computed together are unrolled.
-void Lowering::schedule_products(const TernarySums::Piece &piece, const std::vector<Var> &tiled,
-                                 const std::vector<Var> &dims, const Halide::ImageParam *prefetched, int64_t ahead) {
+void Lowering::schedule_products(const TernarySums::Piece &piece, const Vars &tiled, const Vars &dims,
+                                 const Halide::ImageParam *prefetched, int64_t ahead) {
   Func products = piece.products;
   const auto unroll = [&](auto stage) {
     for (const Var &dim : tiled) stage.unroll(dim);
@@ -179,7 +156,7 @@ void Lowering::schedule_products(const TernarySums::Piece &piece, const std::vec
     update.reorder(loops({piece.lane}, dims, {q.x, q.y})).vectorize(piece.lane, kLanes);
     unroll(update);
     Halide::RVar at = q.y;
-    const int unrolled = static_cast<int>(schedule_.get("unroll", 1));
+    const int unrolled = parameter("unroll");
     if (unrolled > 1) {
       const Halide::RVar outer("steps"), inner("unrolled");
       update.split(q.y, outer, inner, unrolled).unroll(inner);
@@ -193,7 +170,7 @@ void Lowering::schedule_products(const TernarySums::Piece &piece, const std::vec
     two.compute_at(products, at).store_in(Halide::MemoryType::Stack);
     two.bound(piece.lane, 0, kLanes).vectorize(piece.lane, kLanes);
     unroll(Halide::Stage(two));
-    two.update(0).reorder(loops({part.pair.x, piece.lane}, dims, {})).atomic(true).vectorize(part.pair.x);
+    two.update(0).reorder(loops({part.pair.x, piece.lane}, dims)).atomic(true).vectorize(part.pair.x);
     two.update(0).vectorize(piece.lane, kLanes);
     unroll(two.update(0));
   }
@@ -202,27 +179,24 @@ void Lowering::schedule_products(const TernarySums::Piece &piece, const std::vec
 void Lowering::define_gemv(Helper &helper, const TernarySums &sums, const Halide::ImageParam &weights, int64_t ahead) {
   Func wide("wide"), total("total");
   const Var l8("l8");
-  std::vector<Var> wide_vars = {l8};
-  wide_vars.insert(wide_vars.end(), helper.dims.begin(), helper.dims.end());
+  const Vars wide_vars = join<Var>(Vars{l8}, helper.dims);
   wide(wide_vars) = 0;
   std::vector<RDom> widened;
   for (const TernarySums::Piece &piece : sums.pieces) {
     const RDom h(0, 2, 0, std::max(1, piece.chunks));
-    std::vector<Expr> at = arguments({2 * l8 + h.x}, helper.dims);
-    if (piece.chunks > 0) at.push_back(h.y);
-    wide(wide_vars) += cast<int32_t>(piece.products(at));
+    Exprs from = at({2 * l8 + h.x}, helper.dims);
+    if (piece.chunks > 0) from.push_back(h.y);
+    wide(wide_vars) += cast<int32_t>(piece.products(from));
     widened.push_back(h);
   }
   const RDom lane(0, 8);
   total(helper.dims) = 0;
-  total(helper.dims) += wide(arguments({lane.x}, helper.dims));
-  helper.result = [total](const std::vector<Expr> &at) { return total(at); };
+  total(helper.dims) += wide(at({lane.x}, helper.dims));
+  helper.value = total(helper.arguments);
 
   Helper *self = &helper;
   helper.schedule = [=, this](const Place &place) mutable {
-    std::vector<Var> tiled;
-    for (size_t i = 0; i < self->dims.size(); ++i)
-      if (self->tiles[i] > 1) tiled.push_back(self->dims[i]);
+    const Vars tiled = self->tiled();
     const auto unroll = [&](auto stage) {
       for (const Var &dim : tiled) stage.unroll(dim);
     };
@@ -250,16 +224,16 @@ void Lowering::define_gemv(Helper &helper, const TernarySums &sums, const Halide
 void Lowering::define_gemm(Helper &helper, const TernarySums &sums) {
   Func total("total");
   const Var l8("l8"), chunk("chunk");
-  const std::vector<Var> dims = helper.dims;
+  const Vars dims = helper.dims;
+  const size_t n = static_cast<size_t>(helper.vector_dim), m = 1 - n;
   total(dims) = 0;
   std::vector<Func> wide;
   std::vector<RDom> halves, lanes;
   for (const TernarySums::Piece &piece : sums.pieces) {
     const RDom h(0, 2), lane(0, 8, 0, std::max(1, piece.chunks));
     Func pairs("pairs");
-    std::vector<Var> vars = {l8};
-    vars.insert(vars.end(), dims.begin(), dims.end());
-    std::vector<Expr> from = arguments({2 * l8 + h.x}, dims), to = arguments({lane.x}, dims);
+    Vars vars = join<Var>(Vars{l8}, dims);
+    Exprs from = at({2 * l8 + h.x}, dims), to = at({lane.x}, dims);
     if (piece.chunks > 0) {
       vars.push_back(chunk);
       from.push_back(chunk);
@@ -272,7 +246,7 @@ void Lowering::define_gemm(Helper &helper, const TernarySums &sums) {
     halves.push_back(h);
     lanes.push_back(lane);
   }
-  helper.result = [total](const std::vector<Expr> &at) { return total(at); };
+  helper.value = total(helper.arguments);
 
   Helper *self = &helper;
   helper.schedule_block = [=, this](const Place &place) mutable {
@@ -280,13 +254,12 @@ void Lowering::define_gemm(Helper &helper, const TernarySums &sums) {
     codes.compute_at(place.level);
     codes.bound(sums.code_dims[0], 0, kUnitBytes);
     codes.bound(sums.code_dims[1], 0, static_cast<int>(sums.code_bytes / kUnitBytes));
-    codes.bound_extent(self->dims[self->vector_dim], static_cast<int>(self->tiles[self->vector_dim]));
+    codes.bound_extent(dims[n], static_cast<int>(self->tiles[n]));
     codes.vectorize(sums.code_dims[0], kUnitBytes).unroll(sums.code_dims[1], 4);
-    store(codes, {sums.code_bytes * self->tiles[self->vector_dim], {}}, 1);
+    store(codes, sums.code_bytes * self->tiles[n], {});
   };
   helper.schedule = [=, this](const Place &place) mutable {
-    const size_t n = self->vector_dim, m = 1 - n;
-    const int rows = static_cast<int>(schedule_.get("rows", 1)), tokens = static_cast<int>(schedule_.get("tokens", 1));
+    const int rows = parameter("rows"), tokens = parameter("tokens");
     compute(*self, total, place, 1);
     total.vectorize(dims[n], 8);
     for (size_t i = 0; i < sums.pieces.size(); ++i) {
@@ -294,17 +267,17 @@ void Lowering::define_gemm(Helper &helper, const TernarySums &sums) {
       const Var no("no"), ni("ni"), mo("mo"), mi("mi");
       Halide::Stage update = total.update(static_cast<int>(i));
       update.split(dims[n], no, ni, rows).split(dims[m], mo, mi, tokens);
-      const bool tokens_inside = schedule_.get("order", 0) == 0;
+      const bool tokens_inside = request_.schedule.get("order", 0) == 0;
       update.reorder({lane.x, ni, mi, tokens_inside ? mo : no, tokens_inside ? no : mo, lane.y});
       update.atomic().vectorize(lane.x).vectorize(ni).unroll(mi);
       const Place tile(total, tokens_inside ? mo : no);
       for (Func func : {wide[i], sums.pieces[i].products}) {
         func.compute_at(tile.level);
         func.bound_extent(dims[n], rows).bound_extent(dims[m], tokens);
-        store(func, {int64_t{kLanes} * rows * tokens, {}}, func.types()[0].bytes());
+        store(func, int64_t{kLanes} * rows * tokens, {});
       }
       wide[i].bound(l8, 0, 8).vectorize(l8, 8).unroll(dims[n]).unroll(dims[m]);
-      wide[i].update(0).reorder(loops({halves[i].x, l8}, dims, {})).atomic().vectorize(halves[i].x).vectorize(l8, 8);
+      wide[i].update(0).reorder(loops({halves[i].x, l8}, dims)).atomic().vectorize(halves[i].x).vectorize(l8, 8);
       wide[i].update(0).unroll(dims[n]).unroll(dims[m]);
       schedule_products(sums.pieces[i], dims, dims, nullptr, 0);
     }
@@ -312,7 +285,7 @@ void Lowering::define_gemm(Helper &helper, const TernarySums &sums) {
 }
 
 // Loops of a GEMM: blocks of weight rows (unpacked once each), blocks of tokens that pass over them.
-Place Lowering::tile_gemm(Func func, const std::vector<Var> &vars, const std::vector<int64_t> &tiles, Stage &stage) {
+Place Lowering::tile_gemm(Func func, const Vars &vars, const std::vector<int64_t> &tiles, const Needs &needs) {
   if (vars.size() != 2) throw Error("halide.gemm wants an output of two indices");
   const auto guard = Halide::TailStrategy::GuardWithIf;
   const Var row_block("row_block"), row("row"), token_block("token_block"), token("token");
@@ -320,10 +293,10 @@ Place Lowering::tile_gemm(Func func, const std::vector<Var> &vars, const std::ve
       .split(vars[1], token_block, token, static_cast<int>(tiles[1]), guard)
       .reorder(row, token, token_block, row_block)
       .vectorize(row, 8);
-  for (const auto &helper : stage.helpers) {
+  for (const auto &helper : needs.helpers) {
     if (helper->schedule_block) {
       helper->schedule_block(Place(func, row_block));
-    } else if (helper->follows_vector_var) {
+    } else if (helper->vector_dim >= 0) {
       throw Error("halide.gemm cannot compute another reduction along the rows of the weights");
     }
   }

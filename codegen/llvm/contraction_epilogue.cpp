@@ -23,7 +23,6 @@ namespace {
 
 constexpr unsigned kLanes = 8;  // rows an epilogue step
 
-
 // What a reduction over nothing gives, and its step.
 llvm::Constant *neutral(KernelBuilder &kb, const compiler::Expr &reduction) {
   const bool real = reduction.type == Type::F32;
