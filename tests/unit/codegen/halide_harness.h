@@ -106,8 +106,14 @@ struct Case {
   std::map<std::string, TensorData> tensors;
 };
 
-// Runs the kernel on guarded copies, its tiles split over `parts` calls; says what is wrong with the outputs.
-inline std::string mismatch(const Loaded &kernel, const Case &c, const Schedule &schedule, int64_t parts, bool at_end) {
+// What a kernel wrote.
+struct Outcome {
+  std::map<std::string, TensorData> outputs;
+  std::string damage;  // memory between and behind rows that it should not have touched, or padding that is not zero
+};
+
+// Runs the kernel on guarded copies, its tiles split over `parts` calls.
+inline Outcome run(const Loaded &kernel, const Case &c, const Schedule &schedule, int64_t parts, bool at_end) {
   const codegen::Descriptor &d = kernel.compiled().descriptor;
   struct Argument {
     std::unique_ptr<Guarded> memory;
@@ -160,25 +166,39 @@ inline std::string mismatch(const Loaded &kernel, const Case &c, const Schedule 
   for (int64_t part = 0; part < parts; ++part)
     kernel.call({tensors.data(), sizes.data(), scalars.data(), tiles * part / parts, tiles * (part + 1) / parts,
                  scratch.data()});
+  Outcome outcome;
   size_t index = 0;
   for (const compiler::Tensor *tensor : c.spec.arguments()) {
     const Argument &a = arguments[index++];
     if (tensor->role != Role::Out) continue;
-    const TensorData &want = c.tensors.at(tensor->name);
+    TensorData &output = outcome.outputs[tensor->name] = c.tensors.at(tensor->name);
     for (int64_t r = 0; r < a.rows; ++r) {
       const uint8_t *got = a.memory->data() + r * a.stride * a.element;
-      const uint8_t *expected = want.bytes.data() + r * a.row * a.element;
-      for (int64_t i = 0; i < a.row * a.element; ++i)
-        if (got[i] != expected[i])
-          return fmt::format("{} row {} element {} differs ({} rows of {})", tensor->name, r, i / a.element, a.rows,
-                             a.row);
+      std::memcpy(output.bytes.data() + r * a.row * a.element, got, static_cast<size_t>(a.row * a.element));
       for (int64_t i = a.row * a.element; i < a.padded * a.element; ++i)
-        if (got[i] != 0) return fmt::format("{} row {}: padding is not zero", tensor->name, r);
+        if (got[i] != 0) outcome.damage = fmt::format("{} row {}: padding is not zero", tensor->name, r);
       for (int64_t i = a.padded * a.element; r + 1 < a.rows && i < a.stride * a.element; ++i)
-        if (got[i] != Guarded::kSentinel) return fmt::format("{} row {}: written behind the row", tensor->name, r);
+        if (got[i] != Guarded::kSentinel) outcome.damage = fmt::format("{} row {}: written behind it", tensor->name, r);
     }
   }
-  return "";
+  return outcome;
+}
+
+// Runs the kernel and says what is wrong with its outputs, which should be `wanted`'s.
+inline std::string mismatch(const Loaded &kernel, const Case &c, const Schedule &schedule, int64_t parts, bool at_end,
+                            const std::map<std::string, TensorData> &wanted) {
+  const Outcome outcome = run(kernel, c, schedule, parts, at_end);
+  for (const auto &[name, got] : outcome.outputs) {
+    const std::vector<uint8_t> &want = wanted.at(name).bytes;
+    const auto [a, b] = std::mismatch(got.bytes.begin(), got.bytes.end(), want.begin(), want.end());
+    const int64_t element = (a - got.bytes.begin()) / compiler::type_bytes(c.spec.find(name)->type);
+    if (a != got.bytes.end() || b != want.end())
+      return fmt::format("{} element {} of {} differs", name, element, got.elements());
+  }
+  return outcome.damage;
+}
+inline std::string mismatch(const Loaded &kernel, const Case &c, const Schedule &schedule, int64_t parts, bool at_end) {
+  return mismatch(kernel, c, schedule, parts, at_end, c.tensors);
 }
 
 // Checks a loaded kernel at one size with these fills, whole and in parts.
