@@ -9,9 +9,9 @@
 
 #include "codegen/descriptor.h"
 #include "codegen/llvm/hot_loop.h"
-#include "codegen/loop_plan.h"
 #include "codegen/llvm/object.h"
 #include "codegen/llvm/templates.h"
+#include "codegen/loop_plan.h"
 #include "compiler/error.h"
 
 namespace bittern::codegen {

@@ -15,9 +15,9 @@
 
 #include "compiler/parser.h"
 #include "compiler/printer.h"
-#include "runtime/roof/roof.h"
 #include "runtime/kernels/pack_loader.h"
 #include "runtime/machine/machine.h"
+#include "runtime/roof/roof.h"
 #include "tuning_db/proof/proof.h"
 #include "tuning_db/workers/arena.h"
 #include "tuning_db/workers/rounds.h"

@@ -1,5 +1,6 @@
-// The roof: medians, and that the measured peaks are peaks: no plain loop is faster, no processor could do more, and the
-// work of all threads is counted. Best of many short samples, taken alternately, since a neighbour may slow any of them.
+// The roof: medians, and that the measured peaks are peaks: no plain loop is faster, no processor could do more, and
+// the work of all threads is counted. Best of many short samples, taken alternately, since a neighbour may slow any of
+// them.
 #include "runtime/roof/roof.h"
 
 #include <doctest/doctest.h>
